@@ -1,0 +1,31 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ctl {
+
+/// For messages and terminals: control characters, invalid UTF-8 and backslashes as \n, \x1b, …, so that a hostile value
+/// can neither break a line nor drive a terminal.
+[[nodiscard]] std::string escaped(std::string_view text);
+
+/// `escaped` between double quotes, inner quotes escaped: how a value is shown in a message.
+[[nodiscard]] std::string quoted(std::string_view text);
+
+/// Pieces between `separator`; "" gives one empty piece.
+[[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
+
+/// Without blanks, tabs and line ends on both sides.
+[[nodiscard]] std::string_view trimmed(std::string_view text);
+
+[[nodiscard]] std::string joined(std::span<const std::string> parts, std::string_view separator);
+
+/// The candidate nearest to `word` by edit distance, or "" if none is near enough to be meant (at most a third of it).
+[[nodiscard]] std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
+
+/// True when the bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms).
+[[nodiscard]] bool is_utf8(std::string_view text);
+
+}  // namespace ctl

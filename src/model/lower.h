@@ -1,0 +1,32 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/diagnostics.h"
+#include "model/host_state.h"
+#include "model/resource.h"
+
+namespace ctl::model {
+
+/// Where things live on the host; the only facts of a host that lowering needs.
+struct HostLayout {
+    std::string state_dir = "/var/lib/ctl";
+    std::string run_dir = "/run/ctl";
+};
+
+/// What is chosen once and kept: "mac/web/eth0" → "00:16:3e:…", "veth/web/eth0" → "ctl3f2a91c0", "subnet4/lxdbr0" → "10.7.9.1/24".
+using Allocations = std::map<std::string, std::string>;
+
+struct Lowered {
+    HostState desired;
+    Allocations allocations;  ///< those given plus the new ones, without those nothing uses any more
+    Diagnostics diagnostics;  ///< notes a person should read beside the plan; errors when no allocation was possible
+};
+
+/// Objects for a valid stack, which may be unresolved. Pure: the same input gives the same output, whatever the order of
+/// its resources; new allocations are derived from names and step aside for `taken` values (those of other stacks).
+[[nodiscard]] Lowered lower(const resource::Stack& stack, const Allocations& known, const HostLayout& layout,
+                            const Allocations& taken = {});
+
+}  // namespace ctl::model

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/host_state.h"
+#include "model/value.h"
+
+// Resources: what a person declares, in LXD's words. Values are already checked against the schemas when one of these exists;
+// names are safe to become paths and interface names after validate().
+
+namespace ctl::model::resource {
+
+/// nic, disk, none, … with all its keys but `type`.
+struct Device {
+    Value type;                ///< empty in an override
+    Config keys;
+    SourceSpan where;          ///< the device's name
+    bool is_override = false;  ///< `override:` merges into the inherited device of that name instead of replacing it
+};
+using Devices = std::map<std::string, Device, std::less<>>;
+
+struct Network {
+    Value name;
+    Value type;  ///< bridge (default), macvlan, …
+    Config config;
+    Value description;
+};
+
+struct Profile {
+    Value name;
+    Config config;
+    Devices devices;
+    Value description;
+};
+
+struct StoragePool {
+    Value name;
+    Value driver;
+    Config config;
+    Value description;
+};
+
+struct ImageSource {
+    Value type;  ///< busybox, tarball, directory
+    Value path;
+    Value fingerprint;
+    SourceSpan where;
+};
+
+struct Image {
+    Value name;
+    ImageSource source;
+    Value description;
+};
+
+struct Container {
+    Value name;
+    Value image;
+    std::vector<Value> profiles;      ///< ["default"] if not given; later wins
+    bool profiles_given = false;
+    Config config;
+    Devices devices;
+    std::vector<Value> depends_on;    ///< names of containers that start first
+    Lifecycle lifecycle;
+    Value state;                      ///< running (default), stopped, frozen
+    Value description;
+};
+
+/// All that one stack declares; the unit of ownership, pruning and planning.
+struct Stack {
+    std::string name;
+    std::vector<StoragePool> storage_pools;
+    std::vector<Network> networks;
+    std::vector<Image> images;
+    std::vector<Profile> profiles;
+    std::vector<Container> containers;
+
+    [[nodiscard]] bool empty() const {
+        return storage_pools.empty() && networks.empty() && images.empty() && profiles.empty() && containers.empty();
+    }
+};
+
+}  // namespace ctl::model::resource
