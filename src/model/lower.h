@@ -13,6 +13,7 @@ namespace ctl::model {
 struct HostLayout {
     std::string state_dir = "/var/lib/ctl";
     std::string run_dir = "/run/ctl";
+    std::string working_dir = "/";  ///< what relative manifest file names are relative to
 };
 
 /// What is chosen once and kept: "mac/web/eth0" → "00:16:3e:…", "veth/web/eth0" → "ctl3f2a91c0", "subnet4/lxdbr0" → "10.7.9.1/24".

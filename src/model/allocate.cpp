@@ -1,0 +1,76 @@
+#include "model/allocate.h"
+
+#include <fmt/format.h>
+
+namespace ctl::model {
+
+namespace {
+
+/// FNV-1a, 64 bits: spreads names well enough and is the same on every machine.
+std::uint64_t hash_of(std::string_view text) {
+    std::uint64_t hash = 0xcbf29ce484222325U;
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+    return hash;
+}
+
+unsigned byte_of(std::uint64_t hash, unsigned index) { return static_cast<unsigned>(hash >> (8 * index)) & 0xFFU; }
+
+bool overlaps_any(const Cidr& cidr, const std::set<Cidr>& others) {
+    for (const auto& other : others)
+        if (cidr.overlaps(other)) return true;
+    return false;
+}
+
+}  // namespace
+
+Allocator::Allocator(const Allocations& known, const Allocations& taken) : known_(known) {
+    for (const auto& [key, value] : taken) taken_.insert(value);
+    for (const auto& [key, value] : known) taken_.insert(value);
+}
+
+std::string Allocator::choose(const std::string& key, const std::function<std::string(std::uint64_t)>& make,
+                              const std::function<bool(const std::string&)>& is_free) {
+    if (const auto it = used_.find(key); it != used_.end()) return it->second;
+    if (const auto it = known_.find(key); it != known_.end()) return used_[key] = it->second;
+    for (unsigned attempt = 0;; ++attempt) {
+        const std::string value = make(hash_of(attempt == 0 ? key : fmt::format("{}#{}", key, attempt)));
+        // The bound only matters on a host whose whole address space is taken; then an overlap is the lesser evil.
+        if (attempt < 10'000 && (taken_.contains(value) || !is_free(value))) continue;
+        taken_.insert(value);
+        return used_[key] = value;
+    }
+}
+
+std::string Allocator::mac(const std::string& key) {
+    return choose(
+        key,
+        [](std::uint64_t hash) {
+            return fmt::format("00:16:3e:{:02x}:{:02x}:{:02x}", byte_of(hash, 0), byte_of(hash, 1), byte_of(hash, 2));
+        },
+        [](const std::string&) { return true; });
+}
+
+std::string Allocator::interface_name(const std::string& key) {
+    return choose(
+        key, [](std::uint64_t hash) { return fmt::format("ctl{:08x}", hash & 0xFFFFFFFFU); },
+        [](const std::string&) { return true; });
+}
+
+Cidr Allocator::subnet4(const std::string& key, const std::set<Cidr>& avoid) {
+    const std::string text = choose(
+        key, [](std::uint64_t hash) { return fmt::format("10.{}.{}.1/24", byte_of(hash, 0), byte_of(hash, 1)); },
+        [&](const std::string& value) { return !overlaps_any(*Cidr::parse(value), avoid); });
+    return Cidr::parse(text).value_or(Cidr{});
+}
+
+Cidr Allocator::subnet6(const std::string& key, const std::set<Cidr>& avoid) {
+    const std::string text = choose(
+        key,
+        [](std::uint64_t hash) {
+            return fmt::format("fd42:{:x}:{:x}:{:x}::1/64", hash & 0xFFFFU, (hash >> 16) & 0xFFFFU, (hash >> 32) & 0xFFFFU);
+        },
+        [&](const std::string& value) { return !overlaps_any(*Cidr::parse(value), avoid); });
+    return Cidr::parse(text).value_or(Cidr{});
+}
+
+}  // namespace ctl::model

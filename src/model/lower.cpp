@@ -1,0 +1,100 @@
+#include "model/lower.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "model/lowering.h"
+#include "model/resolve.h"
+#include "model/value_types.h"
+
+namespace ctl::model {
+
+Entry& Lowering::add(ObjectId id, Object object, const ResourceRef& owner, const SourceSpan& where) {
+    Entry entry;
+    entry.object = std::move(object);
+    entry.owner = owner;
+    entry.where = where;
+    return desired.insert_or_assign(std::move(id), std::move(entry)).first->second;
+}
+
+const Value* find_value(const Config& config, std::string_view key) {
+    const auto it = config.find(key);
+    return it == config.end() || it->second.value.empty() ? nullptr : &it->second.value;
+}
+
+bool bool_value(const Config& config, std::string_view key, bool otherwise) {
+    const Value* value = find_value(config, key);
+    return value != nullptr ? parse_bool(value->text).value_or(otherwise) : otherwise;
+}
+
+std::string interface_sysctl(std::string_view family, std::string_view interface, std::string_view key) {
+    std::string escaped_name(interface);
+    std::replace(escaped_name.begin(), escaped_name.end(), '.', '/');
+    return fmt::format("net.{}.conf.{}.{}", family, escaped_name, key);
+}
+
+namespace {
+
+/// A path as its author meant it: relative ones start at the manifest's own folder.
+std::string absolute_path(const Value& path, const HostLayout& layout) {
+    std::filesystem::path base = layout.working_dir;
+    if (path.where.file != nullptr) base /= std::filesystem::path(*path.where.file).parent_path();
+    return (base / path.text).lexically_normal().native();
+}
+
+}  // namespace
+
+std::string pool_path(const Lowering& lowering, std::string_view pool) {
+    const auto it = lowering.pools.find(pool);
+    const Value* source = it != lowering.pools.end() ? find_value(it->second->config, "source") : nullptr;
+    if (source != nullptr) return absolute_path(*source, lowering.layout);
+    return fmt::format("{}/pools/{}", lowering.layout.state_dir, pool);
+}
+
+void lower_pool(Lowering& lowering, const resource::StoragePool& pool) {
+    Pool object;
+    object.driver = pool.driver.text;
+    object.source = pool_path(lowering, pool.name.text);
+    Entry& entry = lowering.add({ObjectKind::pool, pool.name.text}, object,
+                                {lowering.stack.name, "StoragePool", pool.name.text}, pool.name.where);
+    entry.places["driver"] = pool.driver.where;
+    if (const Value* source = find_value(pool.config, "source")) entry.places["source"] = source->where;
+}
+
+void lower_image(Lowering& lowering, const resource::Image& image) {
+    Image object;
+    object.type = image.source.type.text;
+    if (!image.source.path.empty()) object.source = absolute_path(image.source.path, lowering.layout);
+    if (!image.source.fingerprint.empty()) object.fingerprint = image.source.fingerprint.text;
+    Entry& entry =
+        lowering.add({ObjectKind::image, image.name.text}, object, {lowering.stack.name, "Image", image.name.text}, image.name.where);
+    entry.places = {{"type", image.source.type.where}, {"source", image.source.path.where}, {"fingerprint", image.source.fingerprint.where}};
+}
+
+Lowered lower(const resource::Stack& stack, const Allocations& known, const HostLayout& layout, const Allocations& taken) {
+    const resource::Stack resolved = resolve(stack);
+    Lowering lowering{resolved, layout, Allocator(known, taken), {}, {}, {}};
+    for (const auto& network : resolved.networks) lowering.networks.emplace(network.name.text, &network);
+    for (const auto& pool : resolved.storage_pools) lowering.pools.emplace(pool.name.text, &pool);
+    for (const auto& image : resolved.images) lowering.images.emplace(image.name.text, &image);
+
+    // Through the maps, by name: the order of the file must not decide who chooses an allocation first.
+    for (const auto& [name, pool] : lowering.pools) lower_pool(lowering, *pool);
+    for (const auto& [name, image] : lowering.images) lower_image(lowering, *image);
+    for (const auto& [name, network] : lowering.networks) lower_network(lowering, *network);
+    std::map<std::string_view, const resource::Container*> containers;
+    for (const auto& container : resolved.containers) containers.emplace(container.name.text, &container);
+    for (const auto& [name, container] : containers) lower_container(lowering, *container);
+
+    for (auto& [id, entry] : lowering.desired) {
+        // A need on what nobody declares is the host's business: the driver meets it or says what is missing.
+        std::erase_if(entry.needs, [&](const Need& need) { return !lowering.desired.contains(need.id); });
+        std::sort(entry.needs.begin(), entry.needs.end());
+        entry.needs.erase(std::unique(entry.needs.begin(), entry.needs.end()), entry.needs.end());
+    }
+    return {std::move(lowering.desired), lowering.allocator.used(), std::move(lowering.diagnostics)};
+}
+
+}  // namespace ctl::model

@@ -1,0 +1,168 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "model/lowering.h"
+#include "model/raw_lxc.h"
+#include "model/value_types.h"
+
+namespace ctl::model {
+
+namespace {
+
+/// The ids an unprivileged container is given unless it says otherwise: container id, host id, how many. LXD's packages
+/// reserve the same range for root in /etc/subuid.
+constexpr std::string_view default_idmap = "0:100000:65536";
+
+/// Blanks and backslashes as mount tables write them (fstab(5)), so that a path stays one word.
+std::string mount_word(std::string_view path) {
+    std::string word;
+    for (const char c : path) {
+        if (c == ' ' || c == '\t' || c == '\\') word += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
+        else word += c;
+    }
+    return word;
+}
+
+std::string mount_text(const resource::Device& device, const Value& source) {
+    std::string text = mount_word(source.text);
+    if (bool_value(device.keys, "readonly", false)) text += " ro";
+    if (bool_value(device.keys, "recursive", false)) text += " rbind";
+    if (!bool_value(device.keys, "required", true) || bool_value(device.keys, "optional", false)) text += " optional";
+    return text;
+}
+
+class ContainerLowering {
+public:
+    ContainerLowering(Lowering& lowering, const resource::Container& container)
+        : lowering_(lowering), container_(container), owner_{lowering.stack.name, "Container", container.name.text} {}
+
+    void lower() {
+        object_.idmap = bool_value(container_.config, "security.privileged", false) ? "none" : std::string(default_idmap);
+        if (const Value* value = find_value(container_.config, "security.privileged")) places_["idmap"] = value->where;
+        lower_netns();
+        lower_root();
+        lower_mounts();
+        lower_config();
+        const RawLxc raw = lower_raw();
+        const LoweredNics nics = lower_nics(lowering_, container_, raw.network);
+        for (const auto& link : nics.links) needs_.push_back({link, Bond::order});
+        lower_environment(nics.by_dhcp);
+        object_.state = enum_from<ContainerState>(container_.state.text).value_or(ContainerState::running);
+        places_["state"] = container_.state.where;
+        for (const auto& other : container_.depends_on) needs_.push_back({{ObjectKind::container, other.text}, Bond::order});
+
+        Entry& entry = lowering_.add({ObjectKind::container, name()}, object_, owner_, container_.name.where);
+        entry.needs = std::move(needs_);
+        entry.places = std::move(places_);
+        entry.lifecycle = container_.lifecycle;
+    }
+
+private:
+    [[nodiscard]] const std::string& name() const { return container_.name.text; }
+
+    void lower_netns() {
+        Entry& entry = lowering_.add({ObjectKind::netns, name()}, Netns{.idmap = object_.idmap}, owner_, container_.name.where);
+        entry.lifecycle.prune = container_.lifecycle.prune;
+        needs_.push_back({{ObjectKind::netns, name()}, Bond::restart});
+    }
+
+    void lower_root() {
+        for (const auto& [device_name, device] : container_.devices) {
+            const Value* path = find_value(device.keys, "path");
+            const Value* pool = find_value(device.keys, "pool");
+            if (device.type.text != "disk" || path == nullptr || path->text != "/" || pool == nullptr) continue;
+            Volume volume;
+            volume.image = container_.image.text;
+            volume.idmap = object_.idmap;
+            volume.mounted = true;
+            const ObjectId id{ObjectKind::volume, pool->text + "/" + name()};
+            Entry& entry = lowering_.add(id, volume, owner_, device.where);
+            entry.needs = {{{ObjectKind::pool, pool->text}, Bond::order}, {{ObjectKind::image, container_.image.text}, Bond::order}};
+            entry.places = {{"image", container_.image.where}, {"idmap", places_["idmap"]}};
+            entry.lifecycle = container_.lifecycle;
+            needs_.push_back({id, Bond::restart});
+            object_.rootfs = fmt::format("{}/containers/{}/rootfs", pool_path(lowering_, pool->text), name());
+            places_["rootfs"] = pool->where;
+            return;
+        }
+    }
+
+    void lower_mounts() {
+        object_.mounts.emplace();
+        for (const auto& [device_name, device] : container_.devices) {
+            const Value* path = find_value(device.keys, "path");
+            const Value* source = find_value(device.keys, "source");
+            if (device.type.text != "disk" || path == nullptr || path->text == "/" || source == nullptr) continue;
+            object_.mounts->emplace(path->text, mount_text(device, *source));
+            places_["mounts"] = device.where;
+        }
+    }
+
+    template <typename T, typename Parse>
+    void set(std::string_view key, std::string_view field, std::optional<T>& member, Parse parse) {
+        const Value* value = find_value(container_.config, key);
+        if (value == nullptr) return;
+        if (const auto parsed = parse(value->text)) member = static_cast<T>(*parsed);
+        places_[std::string(field)] = value->where;
+    }
+
+    void lower_config() {
+        const auto number = [](std::string_view text) { return parse_uint(text); };
+        set("limits.memory", "memory_limit", object_.memory_limit, parse_size);
+        set("limits.processes", "process_limit", object_.process_limit, number);
+        set("boot.autostart", "autostart", object_.autostart, parse_bool);
+        set("boot.autostart.priority", "autostart_priority", object_.autostart_priority, number);
+        set("boot.autostart.delay", "autostart_delay", object_.autostart_delay, number);
+        if (const Value* cpu = find_value(container_.config, "limits.cpu")) {
+            places_["cpu_set"] = cpu->where;
+            const auto limit = parse_cpu_set(cpu->text);
+            if (!limit) return;
+            // A plain number asks for that many CPUs; the first ones are pinned, where LXD balances over all of them.
+            object_.cpu_set = limit->count == 0 ? limit->list() : limit->count == 1 ? std::string("0") : fmt::format("0-{}", limit->count - 1);
+        }
+    }
+
+    [[nodiscard]] RawLxc lower_raw() {
+        object_.raw.emplace();
+        const Value* value = find_value(container_.config, "raw.lxc");
+        if (value == nullptr) return {};
+        RawLxc raw = read_raw_lxc(*value, lowering_.diagnostics);
+        object_.raw = raw.lines;
+        places_["raw"] = value->where;
+        return raw;
+    }
+
+    [[nodiscard]] bool is_busybox() const {
+        const auto it = lowering_.images.find(container_.image.text);
+        return it != lowering_.images.end() && it->second->source.type.text == "busybox";
+    }
+
+    void lower_environment(const std::vector<std::string>& by_dhcp) {
+        object_.environment.emplace();
+        constexpr std::string_view prefix = "environment.";
+        for (const auto& [key, entry] : container_.config) {
+            if (!key.starts_with(prefix)) continue;
+            object_.environment->emplace(key.substr(prefix.size()), entry.value.text);
+            places_["environment"] = entry.value.where;
+        }
+        // The busybox image's start script asks for addresses on these, see its rcS.
+        const Value* mode = find_value(container_.config, "user.network_mode");
+        if (!is_busybox() || by_dhcp.empty() || (mode != nullptr && mode->text == "link-local")) return;
+        object_.environment->emplace("CTL_DHCP", joined(by_dhcp, " "));
+    }
+
+    Lowering& lowering_;
+    const resource::Container& container_;
+    ResourceRef owner_;
+    Container object_;
+    std::vector<Need> needs_;
+    std::map<std::string, SourceSpan> places_;
+};
+
+}  // namespace
+
+void lower_container(Lowering& lowering, const resource::Container& container) { ContainerLowering(lowering, container).lower(); }
+
+}  // namespace ctl::model

@@ -1,0 +1,137 @@
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "model/lowering.h"
+#include "model/value_types.h"
+
+namespace ctl::model {
+
+namespace {
+
+/// Everything a static address may not overlap when an `auto` one is chosen.
+std::set<Cidr> declared_subnets(const Lowering& lowering) {
+    std::set<Cidr> subnets;
+    for (const auto& [name, network] : lowering.networks) {
+        for (const std::string_view key : {"ipv4.address", "ipv6.address"}) {
+            const Value* value = find_value(network->config, key);
+            if (const auto cidr = value != nullptr ? Cidr::parse(value->text) : std::nullopt) subnets.insert(*cidr);
+        }
+    }
+    for (const auto& [name, addresses] : lowering.network_addresses) subnets.insert(addresses.begin(), addresses.end());
+    return subnets;
+}
+
+std::set<Cidr> own_addresses(Lowering& lowering, const resource::Network& network) {
+    std::set<Cidr> addresses;
+    const auto add = [&](std::string_view key, auto choose) {
+        const Value* value = find_value(network.config, key);
+        if (value == nullptr || value->text == "none") return;
+        if (value->text == "auto") addresses.insert(choose());
+        else if (const auto cidr = Cidr::parse(value->text)) addresses.insert(*cidr);
+    };
+    const std::string& name = network.name.text;
+    add("ipv4.address", [&] { return lowering.allocator.subnet4("subnet4/" + name, declared_subnets(lowering)); });
+    add("ipv6.address", [&] { return lowering.allocator.subnet6("subnet6/" + name, declared_subnets(lowering)); });
+    return addresses;
+}
+
+bool has_family(const std::set<Cidr>& addresses, IpAddress::Family family) {
+    for (const auto& cidr : addresses)
+        if (cidr.address.family == family) return true;
+    return false;
+}
+
+/// What bridges and macvlan networks have in common: their own link on the host.
+Link common_link(Lowering& lowering, const resource::Network& network, std::string_view mtu_key,
+                 std::map<std::string, SourceSpan>& places) {
+    Link link;
+    link.up = true;
+    const auto& addresses = lowering.network_addresses[network.name.text] = own_addresses(lowering, network);
+    link.addresses = addresses;
+    // IPv6 on a bridge without an IPv6 address only floods every port with the kernel's own multicast.
+    link.ipv6 = has_family(addresses, IpAddress::Family::v6);
+    for (const std::string_view key : {"ipv4.address", "ipv6.address"})
+        if (const Value* value = find_value(network.config, key)) places["addresses"] = value->where;
+    if (const Value* mtu = find_value(network.config, mtu_key)) {
+        if (const auto bytes = parse_mtu(mtu->text)) link.mtu = *bytes;
+        places["mtu"] = mtu->where;
+    }
+    return link;
+}
+
+void lower_routing(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
+    const std::string& name = network.name.text;
+    for (const auto& [family, key] : {std::pair{IpAddress::Family::v4, "ipv4"}, std::pair{IpAddress::Family::v6, "ipv6"}}) {
+        if (!has_family(lowering.network_addresses[name], family)) continue;
+        if (!bool_value(network.config, fmt::format("{}.routing", key), true)) continue;
+        Entry& entry = lowering.add({ObjectKind::sysctl, interface_sysctl(key, name, "forwarding")}, Sysctl{.value = "1"}, owner,
+                                    network.name.where);
+        entry.borrowed = true;
+        entry.needs = {{{ObjectKind::link, name}, Bond::reapply}};
+    }
+}
+
+void lower_external_interfaces(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
+    const Value* value = find_value(network.config, "bridge.external_interfaces");
+    if (value == nullptr) return;
+    for (const auto& interface : parse_list(value->text)) {
+        Link port;
+        port.master = network.name.text;
+        port.up = true;
+        Entry& entry = lowering.add({ObjectKind::link, std::string(interface)}, port, owner, value->where);
+        entry.borrowed = true;
+        entry.needs = {{{ObjectKind::link, network.name.text}, Bond::reapply}};
+        entry.places["master"] = value->where;
+    }
+}
+
+void lower_bridge(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
+    const std::string& name = network.name.text;
+    std::map<std::string, SourceSpan> places;
+    Link link = common_link(lowering, network, "bridge.mtu", places);
+    link.type = LinkType::bridge;
+    if (const Value* mac = find_value(network.config, "bridge.hwaddr")) {
+        link.mac = parse_mac(mac->text);
+        places["mac"] = mac->where;
+    } else if (!link.addresses->empty()) {
+        // Without one of its own a bridge takes the lowest MAC of its ports, and its neighbours lose it whenever a port comes or goes.
+        link.mac = lowering.allocator.mac("network-mac/" + name);
+    }
+    Entry& entry = lowering.add({ObjectKind::link, name}, link, owner, network.name.where);
+    entry.places = std::move(places);
+    lower_routing(lowering, network, owner);
+    lower_external_interfaces(lowering, network, owner);
+    if (find_value(network.config, "ipv4.address") != nullptr && !link.addresses->empty() &&
+        bool_value(network.config, "ipv4.dhcp", true)) {
+        lowering.diagnostics.note("no-dhcp", fmt::format("network {} has no DHCP server yet: addresses are set inside the containers", name),
+                                  network.name.where, "set ipv4.dhcp: false to leave this note out");
+    }
+}
+
+void lower_macvlan(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
+    std::map<std::string, SourceSpan> places;
+    Link link = common_link(lowering, network, "mtu", places);
+    link.type = LinkType::macvlan;
+    const Value* parent = find_value(network.config, "parent");
+    if (parent != nullptr) {
+        link.parent = parent->text;
+        places["parent"] = parent->where;
+    }
+    const Value* mode = find_value(network.config, "mode");
+    link.mode = mode != nullptr ? mode->text : "bridge";
+    if (mode != nullptr) places["mode"] = mode->where;
+    link.mac = lowering.allocator.mac("network-mac/" + network.name.text);
+    Entry& entry = lowering.add({ObjectKind::link, network.name.text}, link, owner, network.name.where);
+    entry.places = std::move(places);
+    if (parent != nullptr) entry.needs = {{{ObjectKind::link, parent->text}, Bond::rebuild}};
+}
+
+}  // namespace
+
+void lower_network(Lowering& lowering, const resource::Network& network) {
+    const ResourceRef owner{lowering.stack.name, "Network", network.name.text};
+    if (network.type.text == "macvlan") lower_macvlan(lowering, network, owner);
+    else lower_bridge(lowering, network, owner);
+}
+
+}  // namespace ctl::model

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "model/allocate.h"
+#include "model/lower.h"
+#include "model/resource.h"
+
+// What the parts of lowering share; nobody else includes this.
+
+namespace ctl::model {
+
+/// A stack on its way to objects.
+struct Lowering {
+    const resource::Stack& stack;  ///< resolved
+    const HostLayout& layout;
+    Allocator allocator;
+    std::map<std::string, const resource::Network*, std::less<>> networks;
+    std::map<std::string, const resource::StoragePool*, std::less<>> pools;
+    std::map<std::string, const resource::Image*, std::less<>> images;
+    std::map<std::string, std::set<Cidr>> network_addresses{};  ///< filled by lower_network: a network's own addresses
+    HostState desired{};
+    Diagnostics diagnostics{};
+
+    /// An entry of `owner`'s; the caller fills the object's fields and needs.
+    Entry& add(ObjectId id, Object object, const ResourceRef& owner, const SourceSpan& where);
+};
+
+/// The value of a key, or null if it is absent or empty.
+[[nodiscard]] const Value* find_value(const Config& config, std::string_view key);
+/// A boolean key as LXD spells booleans; `otherwise` when absent.
+[[nodiscard]] bool bool_value(const Config& config, std::string_view key, bool otherwise);
+/// The name of a sysctl of one interface; a dot in the name becomes a slash, as sysctl(8) writes it.
+[[nodiscard]] std::string interface_sysctl(std::string_view family, std::string_view interface, std::string_view key);
+
+void lower_pool(Lowering& lowering, const resource::StoragePool& pool);
+void lower_image(Lowering& lowering, const resource::Image& image);
+void lower_network(Lowering& lowering, const resource::Network& network);
+void lower_container(Lowering& lowering, const resource::Container& container);
+
+/// What the NICs of a container ask of the container itself.
+struct LoweredNics {
+    std::vector<ObjectId> links;       ///< to be there before it starts
+    std::vector<std::string> by_dhcp;  ///< interface names without an address
+};
+/// `old_settings` are the lxc.network.* lines of raw.lxc, which apply to a container's only NIC.
+[[nodiscard]] LoweredNics lower_nics(Lowering& lowering, const resource::Container& container,
+                                     const std::map<std::string, std::string>& old_settings);
+
+/// The directory a pool keeps its volumes in.
+[[nodiscard]] std::string pool_path(const Lowering& lowering, std::string_view pool);
+
+}  // namespace ctl::model
