@@ -1,0 +1,88 @@
+#include "cli/session.h"
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "reconcile/sqlite_journal.h"
+
+namespace ctl::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view default_state_dir = "/var/lib/ctl";
+
+/// liblxc takes the path of its containers as a plain string: one spelling everywhere, or a running one looks stopped.
+std::string canonical(const std::string& path) {
+    std::error_code ignored;
+    return fs::weakly_canonical(fs::absolute(path, ignored), ignored).native();
+}
+
+std::string run_dir_of(const GlobalOptions& options, const std::string& state_dir) {
+    if (!options.run_dir.empty()) return canonical(options.run_dir);
+    return state_dir == canonical(std::string(default_state_dir)) ? canonical("/run/ctl") : state_dir + "/run";
+}
+
+Status make_state_dir(const std::string& path) {
+    std::error_code failure;
+    const bool made = fs::create_directories(path, failure);
+    if (failure) return system_error(failure.value(), fmt::format("create {}", path)).while_("preparing the state directory");
+    // Others may pass through (a container's root is somebody else to the host), but not look around.
+    if (made) fs::permissions(path, fs::perms(0711), failure);
+    if (::access(path.c_str(), W_OK) != 0) return system_error(errno, fmt::format("write to {}", path));
+    return ok();
+}
+
+}  // namespace
+
+fs::path library_dir() {
+    std::error_code ignored;
+    const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
+    const fs::path beside = program.parent_path() / "lib" / "ctl";
+    return fs::exists(beside, ignored) ? beside : program.parent_path().parent_path() / "lib" / "ctl";
+}
+
+fs::path journal_file(const GlobalOptions& options) { return fs::path(canonical(options.state_dir)) / "state.db"; }
+
+Session::Session(const GlobalOptions& options) {
+    layout_.state_dir = canonical(options.state_dir);
+    layout_.run_dir = run_dir_of(options, layout_.state_dir);
+    std::error_code ignored;
+    layout_.working_dir = fs::current_path(ignored).native();
+}
+
+Result<Session> Session::open(const GlobalOptions& options, bool writable) {
+    Session session(options);
+    if (writable) {
+        if (::geteuid() != 0)
+            return Error(ErrorCode::permission, "changing a host needs root").hint("run it with sudo, or try it in: ctl sandbox -- …");
+        CTL_TRY(make_state_dir(session.layout_.state_dir));
+    }
+    const fs::path file = journal_file(options);
+    std::error_code ignored;
+    const bool in_memory = !writable && !fs::exists(file, ignored);
+    CTL_ASSIGN(session.journal_, reconcile::SqliteJournal::open(in_memory ? fs::path(":memory:") : file, session.clock_));
+
+    drivers::DriverContext context;
+    context.state_dir = session.layout_.state_dir;
+    context.run_dir = session.layout_.run_dir;
+    context.helper_dir = library_dir().native();
+    context.ovs_db = options.ovs_db;
+    const fs::path driver_dir = options.driver_dir.empty() ? library_dir() / "drivers" : fs::path(options.driver_dir);
+    session.drivers_ = reconcile::DriverSet::load(driver_dir, context);
+    return session;
+}
+
+Result<Session> Session::offline(const GlobalOptions& options) {
+    Session session(options);
+    CTL_ASSIGN(session.journal_, reconcile::SqliteJournal::open(":memory:", session.clock_));
+    return session;
+}
+
+reconcile::Environment Session::environment(reconcile::Reporter& reporter) {
+    return {drivers_, *journal_, clock_, reporter, layout_};
+}
+
+}  // namespace ctl::cli

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/lower.h"
+#include "reconcile/driver_set.h"
+#include "reconcile/journal.h"
+#include "reconcile/reconciler.h"
+
+namespace ctl::cli {
+
+/// What every command can be told; options of ctl itself.
+struct GlobalOptions {
+    std::string state_dir = "/var/lib/ctl";
+    std::string run_dir;      ///< empty: /run/ctl, or STATE_DIR/run with another state directory
+    std::string driver_dir;   ///< empty: beside this program
+    std::string ovs_db = "unix:/var/run/openvswitch/db.sock";
+    bool no_colour = false;
+    std::string command_line; ///< as typed, escaped: for the lock and the journal
+};
+
+/// Where a command works: directories, drivers, journal. Made once per command.
+class Session {
+public:
+    /// `writable` makes the state directory and opens its journal; otherwise a journal that isn't there yet is an empty one
+    /// in memory, so that planning needs no state directory.
+    [[nodiscard]] static Result<Session> open(const GlobalOptions& options, bool writable);
+    /// Drivers only for a host that is described in a file: nothing is observed, nothing recorded.
+    [[nodiscard]] static Result<Session> offline(const GlobalOptions& options);
+
+    [[nodiscard]] reconcile::Environment environment(reconcile::Reporter& reporter);
+    [[nodiscard]] reconcile::DriverSet& drivers() { return drivers_; }
+    [[nodiscard]] reconcile::Journal& journal() { return *journal_; }
+    [[nodiscard]] reconcile::Clock& clock() { return clock_; }
+    [[nodiscard]] const model::HostLayout& layout() const { return layout_; }
+
+private:
+    explicit Session(const GlobalOptions& options);
+
+    model::HostLayout layout_;
+    reconcile::SystemClock clock_;
+    reconcile::DriverSet drivers_;
+    std::unique_ptr<reconcile::Journal> journal_;
+};
+
+[[nodiscard]] std::filesystem::path journal_file(const GlobalOptions& options);
+
+/// Where this build's drivers and helper programs are: beside the program (a build tree) or in ../lib/ctl (installed).
+[[nodiscard]] std::filesystem::path library_dir();
+
+}  // namespace ctl::cli
