@@ -1,0 +1,125 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "base/diagnostics.h"
+#include "model/ip.h"
+#include "model/resource.h"
+
+// What the parts of validation share; nobody else includes this.
+
+namespace ctl::model {
+
+/// A stack under examination. Every fault is told once, however many containers inherit it.
+class Validation {
+public:
+    Validation(const resource::Stack& examined, Diagnostics& diagnostics);
+
+    void error(std::string_view rule, const std::string& message, const SourceSpan& where, const std::string& hint);
+    /// A fault of one value that the schema may have told already: nothing is added if an error stands at that place.
+    void value_error(std::string_view rule, const std::string& message, const SourceSpan& where, const std::string& hint);
+
+    /// "did you mean X" when a name is near, else `otherwise`.
+    [[nodiscard]] std::string suggestion(std::string_view name, const std::vector<std::string_view>& known,
+                                         const std::string& otherwise);
+
+    /// The same for the names in an index.
+    template <typename T>
+    [[nodiscard]] std::string suggestion(std::string_view name, const std::map<std::string_view, T>& known,
+                                         const std::string& otherwise) {
+        std::vector<std::string_view> names;
+        if (suggestions_left_ != 0)
+            for (const auto& [known_name, thing] : known) names.push_back(known_name);
+        return suggestion(name, names, otherwise);
+    }
+
+    /// The declared network of that name, or null.
+    [[nodiscard]] const resource::Network* network(std::string_view name) const;
+
+    /// The link at the bottom of a chain of macvlans: those with the same one share a segment.
+    [[nodiscard]] std::string_view segment(std::string_view link) const;
+
+    const resource::Stack& stack;
+    std::map<std::string_view, const resource::Network*> networks;
+    std::map<std::string_view, const resource::StoragePool*> pools;
+    std::map<std::string_view, const resource::Image*> images;
+    std::map<std::string_view, const resource::Profile*> profiles;
+    std::map<std::string_view, const resource::Container*> containers;
+
+private:
+    using Place = std::tuple<std::string, unsigned, unsigned>;
+    [[nodiscard]] static Place place_of(const SourceSpan& where);
+
+    Diagnostics& diagnostics_;
+    std::set<Place> schema_faults_;
+    std::set<std::tuple<Place, std::string, std::string>> told_;
+    unsigned suggestions_left_ = 50;
+};
+
+/// The value of a key, or null if it is absent or empty.
+[[nodiscard]] const Value* value_of(const Config& config, std::string_view key);
+
+/// An edge of a graph of names, with the place it is written.
+struct NamedEdge {
+    std::string from;
+    std::string to;
+    SourceSpan where;
+};
+/// The cycles that following one edge from each name runs into; each is told once, from its smallest name on.
+[[nodiscard]] std::vector<std::vector<NamedEdge>> find_cycles(const std::vector<NamedEdge>& edges);
+/// "a (stack.yaml:3:5) -> b (stack.yaml:9:5) -> a"
+[[nodiscard]] std::string cycle_text(const std::vector<NamedEdge>& cycle);
+
+/// The key of a network's MTU: bridge.mtu or mtu.
+[[nodiscard]] std::string_view mtu_key(const resource::Network& network);
+/// The subnets a network declares, with its own address in each.
+[[nodiscard]] std::vector<std::pair<Cidr, SourceSpan>> subnets_of(const resource::Network& network);
+/// Why an interface can't have the address ("is the network address of 10.0.0.0/24"), or "".
+[[nodiscard]] std::string unusable_reason(const Cidr& cidr);
+
+void validate_names(Validation& validation);
+void validate_networks(Validation& validation);
+void validate_interface_owners(Validation& validation);
+void validate_containers(Validation& validation);
+
+/// The checks of one device that concern nothing else in its container; it has to be complete, not an override.
+void validate_nic(Validation& validation, const std::string& device_name, const resource::Device& device);
+void validate_disk(Validation& validation, const std::string& device_name, const resource::Device& device);
+
+/// The link a NIC hangs on: a declared network or an interface of the host; null for p2p.
+[[nodiscard]] const Value* nic_parent(const resource::Device& device);
+/// The NIC's name in the container.
+[[nodiscard]] Value nic_name(const std::string& device_name, const resource::Device& device);
+/// A NIC's static address of a family ("ipv4", "ipv6"), if it has a good one; faults of it are told.
+[[nodiscard]] std::optional<Cidr> nic_address(Validation& validation, const resource::Device& device,
+                                              std::string_view family);
+
+/// Keeps who has which address, MAC and host-side name over all containers.
+class Uniqueness {
+public:
+    explicit Uniqueness(Validation& validation);
+
+    /// A NIC of `user` ("device eth0 of container web").
+    void add_nic(const std::string& user, const resource::Device& device);
+
+private:
+    void add_address(std::string_view family, const std::string& user, const resource::Device& device);
+    /// Tells a fault if another has claimed the same thing; `what` is how the message calls it.
+    void claim(std::string_view rule, const std::string& key, const std::string& what, const std::string& user,
+               const SourceSpan& where);
+
+    struct Claim {
+        std::string user;
+        SourceSpan where;
+    };
+    Validation& validation_;
+    std::map<std::string, Claim, std::less<>> claims_;
+};
+
+}  // namespace ctl::model
