@@ -19,11 +19,17 @@ struct ExecuteOptions {
         std::chrono::seconds(5);  ///< for what settles after the call that asked for it
 };
 
+/// What the journal is to remember of the objects that steps touch.
+struct Records {
+    const model::HostState& wanted;    ///< objects as the manifest has them: the record of a step that is done
+    const model::HostState& recorded;  ///< what is remembered so far: kept beside it for a step that failed half-way
+};
+
 /// Runs a plan whose run the journal has begun: ready steps go to their drivers in batches, one worker thread per driver. A
 /// step is done when observing its object again shows what was wanted. A failure stops only what depends on it. After `stop`
-/// nothing new begins, what runs is finished. `wanted` are the objects as the manifest has them: what the journal records.
-[[nodiscard]] RunReport execute(const Plan& plan, RunId run, const model::HostState& wanted, const DriverSet& drivers,
-                                Journal& journal, Clock& clock, Reporter& reporter, const ExecuteOptions& options,
-                                std::stop_token stop);
+/// nothing new begins, what runs is finished. Error missing_driver before anything has begun; all else is in the report.
+[[nodiscard]] Result<RunReport> execute(const Plan& plan, RunId run, const Records& records, const DriverSet& drivers,
+                                        Journal& journal, Clock& clock, Reporter& reporter, const ExecuteOptions& options,
+                                        std::stop_token stop);
 
 }  // namespace ctl::reconcile

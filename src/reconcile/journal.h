@@ -85,9 +85,10 @@ public:
     [[nodiscard]] virtual Result<std::vector<UnfinishedStep>> unfinished() = 0;
 
     /// Closes unended runs of the stack as interrupted (their started steps as unknown), replaces what `start` says and
-    /// writes the plan's steps as planned.
-    [[nodiscard]] virtual Result<RunId> begin_run(const RunStart& start, const Plan& plan) = 0;
-    /// Steps that begin now, before the host is touched. `desired` per step as in UnfinishedStep.
+    /// writes the plan's steps as planned, each with its object as `wanted` has it: what it is to become.
+    [[nodiscard]] virtual Result<RunId> begin_run(const RunStart& start, const Plan& plan,
+                                                  const model::HostState& wanted) = 0;
+    /// Steps that begin now, before the host is touched.
     [[nodiscard]] virtual Status intend(RunId run, std::span<const std::size_t> steps) = 0;
     /// Results of steps, with the records that follow from them.
     [[nodiscard]] virtual Status conclude(RunId run, std::span<const StepResult> results) = 0;

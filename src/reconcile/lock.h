@@ -18,6 +18,10 @@ public:
     [[nodiscard]] static Result<Lock> acquire(const std::filesystem::path& state_dir, const std::string& command,
                                               Clock& clock, std::chrono::milliseconds wait = std::chrono::milliseconds(0));
 
+    Lock(Lock&&) noexcept = default;
+    Lock& operator=(Lock&&) = delete;
+    ~Lock();
+
 private:
     explicit Lock(Fd fd) : fd_(std::move(fd)) {}
     Fd fd_;  // an open-file-description lock goes with its descriptor

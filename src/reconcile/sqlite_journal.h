@@ -27,7 +27,7 @@ public:
     Result<model::Allocations> taken(const std::string& stack) override;
     Result<std::vector<DeclaredResource>> resources(const std::string& stack) override;
     Result<std::vector<UnfinishedStep>> unfinished() override;
-    Result<RunId> begin_run(const RunStart& start, const Plan& plan) override;
+    Result<RunId> begin_run(const RunStart& start, const Plan& plan, const model::HostState& wanted) override;
     Status intend(RunId run, std::span<const std::size_t> steps) override;
     Status conclude(RunId run, std::span<const StepResult> results) override;
     Status finish_run(RunId run, RunOutcome outcome) override;
