@@ -169,7 +169,6 @@ private:
         }
     }
 
-    /// The caller has checked that the driver exists.
     void make_ready(std::size_t step) {
         auto& ready = ready_[steps_[step].driver];
         ready.insert(std::upper_bound(ready.begin(), ready.end(), step), step);
@@ -197,11 +196,8 @@ private:
 
 }  // namespace
 
-Result<RunReport> execute(const Plan& plan, RunId run, const Records& records, const DriverSet& drivers, Journal& journal,
-                          Clock& clock, Reporter& reporter, const ExecuteOptions& options, std::stop_token stop) {
-    std::set<model::ObjectKind> kinds;
-    for (const auto& step : plan.steps) kinds.insert(step.change.id.kind);
-    CTL_TRY(drivers.require(kinds));
+RunReport execute(const Plan& plan, RunId run, const Records& records, const DriverSet& drivers, Journal& journal,
+                  Clock& clock, Reporter& reporter, const ExecuteOptions& options, std::stop_token stop) {
     Execution execution(plan, run, records.wanted, records.recorded, drivers, journal, clock, reporter, options,
                         std::move(stop));
     return execution.run();

@@ -27,9 +27,9 @@ struct Records {
 
 /// Runs a plan whose run the journal has begun: ready steps go to their drivers in batches, one worker thread per driver. A
 /// step is done when observing its object again shows what was wanted. A failure stops only what depends on it. After `stop`
-/// nothing new begins, what runs is finished. Error missing_driver before anything has begun; all else is in the report.
-[[nodiscard]] Result<RunReport> execute(const Plan& plan, RunId run, const Records& records, const DriverSet& drivers,
-                                        Journal& journal, Clock& clock, Reporter& reporter, const ExecuteOptions& options,
-                                        std::stop_token stop);
+/// nothing new begins, what runs is finished. All kinds of the plan must have their driver (DriverSet::require).
+[[nodiscard]] RunReport execute(const Plan& plan, RunId run, const Records& records, const DriverSet& drivers,
+                                Journal& journal, Clock& clock, Reporter& reporter, const ExecuteOptions& options,
+                                std::stop_token stop);
 
 }  // namespace ctl::reconcile

@@ -52,11 +52,14 @@ struct Prepared {
     model::HostState recorded;  ///< with unfinished steps of dead runs judged by what the host shows
     model::Allocations allocations;
     std::vector<DeclaredResource> resources;
-    Memory before;                           ///< as the journal had it
-    std::optional<Memory> restore;           ///< an undo's: what the journal shall have once all of it is done
+    Memory before;              ///< as the journal had it
+    std::size_t recovered = 0;  ///< unfinished steps of dead runs among it
+    /// An undo's: what shall be remembered once all of it is done.
+    std::optional<model::HostState> restored_record;
     std::vector<model::ObjectId> held_back;  ///< with keep_data: what would have been deleted or replaced
-    Plan plan;
-    Diagnostics diagnostics;  ///< with errors (conflicts, prevent_destroy, impossible allocations) it must not be applied
+    Plan plan;                               ///< its notes hold all that is to be read beside it
+    Diagnostics
+        diagnostics;  ///< errors only (conflicts, prevent_destroy, impossible allocations): then it must not be applied
 
     [[nodiscard]] bool is_applicable() const { return !diagnostics.has_errors(); }
 };
