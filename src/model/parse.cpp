@@ -1,0 +1,211 @@
+#include "model/parse.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "model/parse_reader.h"
+#include "model/structure.h"
+#include "model/value_check.h"
+
+namespace ctl::model {
+
+namespace {
+
+using resource::Stack;
+
+constexpr std::string_view kinds_hint =
+    "write kind: Network, Profile, StoragePool, Image or Container; or a stack with networks:, containers:, …";
+
+/// Kinds of LXD and incus that have no resource here yet, spelled without dashes.
+constexpr std::array<std::string_view, 15> later_kinds{"project",
+                                                       "networkforward",
+                                                       "networkacl",
+                                                       "networkzone",
+                                                       "networkpeer",
+                                                       "networkloadbalancer",
+                                                       "networkaddressset",
+                                                       "storagevolume",
+                                                       "storagebucket",
+                                                       "volume",
+                                                       "clustergroup",
+                                                       "cluster",
+                                                       "certificate",
+                                                       "virtualmachine",
+                                                       "vm"};
+
+bool is_later_kind(std::string_view text) {
+    return std::find(later_kinds.begin(), later_kinds.end(), plain_kind(text)) != later_kinds.end();
+}
+
+/// True for a map with at least one key that only a stack has, or with nothing but a server's config.
+bool looks_like_stack(const Node& document) {
+    const auto is_section = [](const Node::Pair& pair) {
+        static constexpr std::array<std::string_view, 4> shared{"kind", "config", "description", "profiles"};
+        const bool is_shared = std::find(shared.begin(), shared.end(), pair.key.text) != shared.end();
+        if (pair.key.text == "profiles")
+            return std::any_of(pair.value.items.begin(), pair.value.items.end(),
+                               [](const Node& item) { return item.is_map(); });
+        return !is_shared && fields_of(SchemaKind::stack).find(pair.key.text) != nullptr;
+    };
+    if (std::any_of(document.pairs.begin(), document.pairs.end(), is_section)) return true;
+    const Node* config = document.find("config");
+    if (config == nullptr || document.pairs.size() != 1) return document.pairs.empty();
+    return std::any_of(config->pairs.begin(), config->pairs.end(), [](const Node::Pair& pair) {
+        return find_key(SchemaKind::stack, "", pair.key.text) != nullptr && !pair.key.text.starts_with("user.");
+    });
+}
+
+/// The node that names the kind of a one-object document: `kind:`, or a `type:` that is a kind and nothing else.
+const Node* kind_node(const Node& document) {
+    if (const Node* kind = document.find("kind")) return kind;
+    const Node* type = document.find("type");
+    if (type == nullptr || !type->is_scalar()) return nullptr;
+    return schema_kind_from(type->text) && type->text != "container" ? type : nullptr;
+}
+
+class Parser {
+public:
+    explicit Parser(std::string_view default_name) { stack_.name = default_name; }
+
+    void read(const Node& document) {
+        if (document.is_null() || is_full()) return;
+        if (!document.is_map()) {
+            found_.error("wrong-type", "a document must be a map", document.where, std::string(kinds_hint));
+            return;
+        }
+        if (const Node* kind = kind_node(document)) read_object(document, *kind);
+        else if (looks_like_stack(document)) read_stack(document);
+        else found_.error("missing-kind", "the document doesn't say what it is", document.where, std::string(kinds_hint));
+    }
+
+    /// What can only be judged when everything is read.
+    void finish() {
+        ProfileIndex profiles;
+        for (const auto& profile : stack_.profiles) profiles.emplace(profile.name.text, &profile);
+        for (const auto& container : stack_.containers) check_overrides(container, profiles, found_);
+        if (is_full() && !found_.all().empty())
+            found_.error("too-many", "too many faults; the rest is not shown", found_.all().back().where);
+    }
+
+    [[nodiscard]] const Diagnostics& found() const { return found_; }
+    [[nodiscard]] Stack& stack() { return stack_; }
+
+private:
+    [[nodiscard]] bool is_full() const { return found_.error_count() >= most_faults; }
+
+    void check_shape(const Node& document, SchemaKind kind) {
+        if (!is_full()) check_structure(document, kind, most_faults - found_.error_count(), found_);
+    }
+
+    void read_object(const Node& document, const Node& kind_text) {
+        const auto kind = schema_kind_from(kind_text.text);
+        if (kind == SchemaKind::stack) read_stack(document);
+        else if (kind) read_one(without_kind_in_type(document, kind_text), *kind);
+        else if (is_later_kind(kind_text.text))
+            report_unsupported(fmt::format("kind {}", escaped(kind_text.text)), {}, kind_text.where, found_);
+        else
+            found_.error("unknown-kind", fmt::format("unknown kind {}", shown(kind_text.text)), kind_text.where,
+                         std::string(kinds_hint));
+    }
+
+    /// A `type:` that names the kind of the document is no field of the object.
+    static Node without_kind_in_type(const Node& document, const Node& kind_text) {
+        Node object = document;
+        if (&kind_text == document.find("type"))
+            std::erase_if(object.pairs, [](const Node::Pair& pair) { return pair.key.text == "type"; });
+        return object;
+    }
+
+    void read_one(const Node& object, SchemaKind kind) {
+        check_shape(object, kind);
+        read_resource(object, kind);
+    }
+
+    void read_resource(const Node& node, SchemaKind kind) {
+        if (!node.is_map() || is_full()) return;
+        switch (kind) {
+            case SchemaKind::network: stack_.networks.push_back(read_network(node, found_)); break;
+            case SchemaKind::profile: stack_.profiles.push_back(read_profile(node, found_)); break;
+            case SchemaKind::storage_pool: stack_.storage_pools.push_back(read_storage_pool(node, found_)); break;
+            case SchemaKind::image: stack_.images.push_back(read_image(node, found_)); break;
+            case SchemaKind::container: stack_.containers.push_back(read_container(node, found_)); break;
+            case SchemaKind::stack:
+            case SchemaKind::device: break;
+        }
+    }
+
+    void read_stack(const Node& document) {
+        check_shape(document, SchemaKind::stack);
+        read_name(document.find("stack"));
+        read_server_config(document.find("config"));
+        for (const auto& [name, section] : document.pairs) {
+            const KeyInfo* key = fields_of(SchemaKind::stack).find(name.text);
+            if (key == nullptr) continue;
+            const bool is_filled = !section.items.empty() || !section.pairs.empty();
+            if (key->support == Support::not_yet && is_filled) report_unsupported(key->name, key->note, name.where, found_);
+            const auto kind = section_kind(name.text);
+            if (!kind) continue;
+            for (const auto& item : section.items) read_resource(item, *kind);
+        }
+    }
+
+    static std::optional<SchemaKind> section_kind(std::string_view name) {
+        static constexpr std::array<std::pair<std::string_view, SchemaKind>, 6> sections{{
+            {"storage_pools", SchemaKind::storage_pool},
+            {"networks", SchemaKind::network},
+            {"images", SchemaKind::image},
+            {"profiles", SchemaKind::profile},
+            {"containers", SchemaKind::container},
+            {"instances", SchemaKind::container},
+        }};
+        for (const auto& [section, kind] : sections)
+            if (section == name) return kind;
+        return std::nullopt;
+    }
+
+    void read_name(const Node* name) {
+        if (name == nullptr || !name->is_scalar() || name->text.empty()) return;
+        if (named_ && named_->text != name->text)
+            found_.error("two-names",
+                         fmt::format("the stack is named {} here and {} at {}", shown(name->text), shown(named_->text),
+                                     named_->where.str()),
+                         name->where, "documents loaded together are one stack; load the other with a command of its own");
+        else named_ = value_of(*name);
+        stack_.name = named_->text;
+    }
+
+    void read_server_config(const Node* config) {
+        if (config == nullptr || config->pairs.empty()) return;
+        const KeyTable& table = *config_of(SchemaKind::stack, "");
+        for (const auto& [name, value] : config->pairs) {
+            if (is_full()) return;
+            if (table.find(name.text) != nullptr) continue;
+            const auto meant = table.suggestion(name.text);
+            found_.error(
+                "unknown-key", fmt::format("unknown key {} of a server", shown(name.text)), name.where,
+                meant.empty() ? "config: of a container belongs under containers:" : fmt::format("did you mean {}?", meant));
+        }
+        found_.note("no-effect", "config has no effect: these are keys of a server, and there is none", config->where);
+    }
+
+    Stack stack_;
+    Diagnostics found_;
+    std::optional<Value> named_;
+};
+
+}  // namespace
+
+Stack parse(std::span<const Node> documents, std::string_view default_name, Diagnostics& diagnostics) {
+    Parser parser(default_name);
+    for (const auto& document : documents) parser.read(document);
+    parser.finish();
+    diagnostics.append(parser.found());
+    return std::move(parser.stack());
+}
+
+}  // namespace ctl::model

@@ -1,0 +1,223 @@
+#include "model/value_check.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/text.h"
+#include "model/ip.h"
+#include "model/value_types.h"
+
+namespace ctl::model {
+
+namespace {
+
+using Family = IpAddress::Family;
+
+bool is_ip(std::string_view text, Family family) {
+    const auto address = IpAddress::parse(text);
+    return address && address->family == family;
+}
+bool is_ip4(std::string_view text) { return is_ip(text, Family::v4); }
+bool is_ip6(std::string_view text) { return is_ip(text, Family::v6); }
+bool is_any_ip(std::string_view text) { return IpAddress::parse(text).has_value(); }
+
+bool is_cidr(std::string_view text, Family family, bool bare_is_host) {
+    const auto cidr = Cidr::parse(text, bare_is_host);
+    return cidr && cidr->address.family == family;
+}
+bool is_subnet4(std::string_view text) { return is_cidr(text, Family::v4, false); }
+bool is_subnet6(std::string_view text) { return is_cidr(text, Family::v6, false); }
+
+template <bool (*accepts)(std::string_view)>
+bool is_list_of(std::string_view text) {
+    const auto members = parse_list(text);
+    return std::all_of(members.begin(), members.end(), accepts);
+}
+
+template <bool (*accepts)(std::string_view)>
+bool is_none_or(std::string_view text) {
+    return text == "none" || accepts(text);
+}
+
+template <bool (*accepts)(std::string_view)>
+bool is_auto_none_or(std::string_view text) {
+    return text == "auto" || is_none_or<accepts>(text);
+}
+
+bool is_range(std::string_view text) {
+    const std::size_t dash = text.find('-');
+    return dash != std::string_view::npos && is_any_ip(trimmed(text.substr(0, dash))) &&
+           is_any_ip(trimmed(text.substr(dash + 1)));
+}
+
+bool is_rate(std::string_view text) {
+    const auto digits = text.find_first_not_of("0123456789");
+    if (digits == 0 || digits == std::string_view::npos) return digits != 0;
+    static constexpr std::array<std::string_view, 13> units{"bit",   "kbit",  "Mbit",  "Gbit",  "Tbit",  "Pbit", "Ebit",
+                                                            "Kibit", "Mibit", "Gibit", "Tibit", "Pibit", "Eibit"};
+    return std::find(units.begin(), units.end(), text.substr(digits)) != units.end();
+}
+
+bool is_line(std::string_view text) {
+    return std::none_of(text.begin(), text.end(),
+                        [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F; });
+}
+
+bool is_octal_mode(std::string_view text) {
+    return text.size() <= 5 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '7'; });
+}
+
+bool is_percent(std::string_view text) { return text.ends_with('%') && parse_int(text.substr(0, text.size() - 1), 1, 100); }
+
+bool is_memory(std::string_view text) {
+    const auto bytes = parse_size(text);
+    return is_percent(text) || (bytes && *bytes > 0);
+}
+
+/// How a value type is recognised and what is said when it isn't.
+struct ValueType {
+    bool (*accepts)(std::string_view);
+    std::string_view what;
+    std::string_view hint;
+};
+
+bool accept_all(std::string_view) { return true; }
+bool accept_list(std::string_view text) { return is_line(text); }
+bool accept_bool(std::string_view text) { return parse_bool(text).has_value(); }
+bool accept_int(std::string_view text) { return parse_int(text, INT32_MIN, INT32_MAX).has_value(); }
+bool accept_uint(std::string_view text) { return parse_uint(text).has_value(); }
+bool accept_priority(std::string_view text) { return parse_uint(text, 10).has_value(); }
+bool accept_size(std::string_view text) { return parse_size(text).has_value(); }
+bool accept_cpus(std::string_view text) { return parse_cpu_set(text).has_value(); }
+bool accept_mtu(std::string_view text) { return parse_mtu(text).has_value(); }
+bool accept_vlan(std::string_view text) { return text == "none" || parse_uint(text, 4094).has_value(); }
+bool accept_mac(std::string_view text) { return parse_unicast_mac(text).has_value(); }
+bool accept_address4(std::string_view text) { return is_cidr(text, Family::v4, true); }
+bool accept_address6(std::string_view text) { return is_cidr(text, Family::v6, true); }
+
+const std::map<std::string_view, ValueType>& value_types() {
+    static const std::map<std::string_view, ValueType> types{
+        {"any", {accept_all, "", ""}},
+        {"text", {accept_all, "", ""}},
+        {"string", {is_line, "it has a line break or a control character", "write it on one line"}},
+        {"line", {is_line, "it has a line break or a control character", "write it on one line"}},
+        {"list",
+         {accept_list, "it has a line break or a control character",
+          "write the members on one line, with commas between them"}},
+        {"bool", {accept_bool, "not a boolean", "write true or false"}},
+        {"int", {accept_int, "not a whole number", "write a number such as 10"}},
+        {"uint", {accept_uint, "not a whole number from 0 up", "write a number such as 10"}},
+        {"priority", {accept_priority, "not a whole number from 0 to 10", "write a number from 0 to 10"}},
+        {"size", {accept_size, "not a size", "write a number and a unit, such as 512MiB"}},
+        {"memory", {is_memory, "not a size above 0", "write a number and a unit, such as 512MiB"}},
+        {"cpus",
+         {accept_cpus, "neither a number of CPUs nor a set of them", "write a number such as 2, or a set such as 0-1,3"}},
+        {"mtu", {accept_mtu, "not an MTU from 1280 to 16384", "write a number such as 1500"}},
+        {"vlan", {accept_vlan, "not a VLAN from 0 to 4094", "write a number such as 10"}},
+        {"octal", {is_octal_mode, "not an octal mode", "write one such as 0660"}},
+        {"mac", {accept_mac, "not the MAC address of an interface", "write one such as 00:16:3e:12:34:56"}},
+        {"ifname", {is_interface_name, "not an interface name", "use 2 to 15 letters, digits, dashes, dots, underscores"}},
+        {"ifnames", {is_list_of<is_interface_name>, "not a list of interface names", "write one such as eth1,eth2"}},
+        {"ip", {is_any_ip, "not an IP address", "write one such as 10.0.3.1"}},
+        {"ipv4", {is_ip4, "not an IPv4 address", "write one such as 10.0.3.1"}},
+        {"ipv6", {is_ip6, "not an IPv6 address", "write one such as fd42::1"}},
+        {"ips", {is_list_of<is_any_ip>, "not a list of IP addresses", "write one such as 10.0.3.1,10.0.3.2"}},
+        {"cidr4", {is_none_or<is_subnet4>, "not an IPv4 address with a prefix", "write one such as 10.0.3.1/24, or none"}},
+        {"cidr6", {is_none_or<is_subnet6>, "not an IPv6 address with a prefix", "write one such as fd42::1/64, or none"}},
+        {"autocidr4",
+         {is_auto_none_or<is_subnet4>, "not an IPv4 address with a prefix",
+          "write one such as 10.0.3.1/24, or auto, or none"}},
+        {"autocidr6",
+         {is_auto_none_or<is_subnet6>, "not an IPv6 address with a prefix",
+          "write one such as fd42::1/64, or auto, or none"}},
+        {"cidrs4", {is_list_of<is_subnet4>, "not a list of IPv4 subnets", "write one such as 10.0.4.0/24,10.0.5.0/24"}},
+        {"cidrs6", {is_list_of<is_subnet6>, "not a list of IPv6 subnets", "write one such as fd42:1::/64,fd42:2::/64"}},
+        {"ranges", {is_list_of<is_range>, "not a list of address ranges", "write one such as 10.0.3.10-10.0.3.99"}},
+        {"address4", {accept_address4, "not an IPv4 address", "write one such as 10.0.3.32 or 10.0.3.32/24"}},
+        {"address6", {accept_address6, "not an IPv6 address", "write one such as fd42::20 or fd42::20/64"}},
+        {"gateway4", {is_auto_none_or<is_ip4>, "not an IPv4 address", "write one such as 10.0.3.1, or auto, or none"}},
+        {"gateway6", {is_auto_none_or<is_ip6>, "not an IPv6 address", "write one such as fd42::1, or auto, or none"}},
+        {"path", {is_absolute_path, "not an absolute path without ..", "write one such as /srv/data"}},
+        {"abspath", {is_absolute_path, "not an absolute path without ..", "write one such as /srv/data"}},
+        {"rate", {is_rate, "not a bit rate", "write a number and a unit, such as 100Mbit"}},
+        {"sha256", {is_sha256, "not a SHA-256 in 64 lower-case hexadecimal digits", "sha256sum FILE prints it"}},
+    };
+    return types;
+}
+
+bool contains(const std::vector<std::string>& texts, std::string_view text) {
+    return std::find(texts.begin(), texts.end(), text) != texts.end();
+}
+
+/// Values that can be written, those that work first thing.
+std::vector<std::string> offered(const KeyInfo& key) {
+    std::vector<std::string> values;
+    for (const auto& value : key.values)
+        if (!value.empty() && !contains(key.values_not_yet, value)) values.push_back(value);
+    return values;
+}
+
+std::optional<Misfit> enum_misfit(const KeyInfo& key, std::string_view text) {
+    if (contains(key.values, text)) return std::nullopt;
+    const std::vector<std::string_view> candidates(key.values.begin(), key.values.end());
+    const auto meant = nearest(text, candidates);
+    std::string hint =
+        meant.empty() ? fmt::format("write {}", fmt::join(offered(key), ", ")) : fmt::format("did you mean {}?", meant);
+    return Misfit{"not one of its values", std::move(hint)};
+}
+
+}  // namespace
+
+std::string shown(std::string_view text) {
+    constexpr std::size_t most = 120;
+    if (text.size() <= most) return quoted(text);
+    std::size_t end = most;
+    // Not inside a character of UTF-8.
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+    return quoted(text.substr(0, end)) + "…";
+}
+
+std::optional<Misfit> misfit(const KeyInfo& key, std::string_view text) {
+    if (text.empty()) return std::nullopt;
+    if (key.type == "enum") return enum_misfit(key, text);
+    const auto type = value_types().find(key.type);
+    if (type == value_types().end() || type->second.accepts(text)) return std::nullopt;
+    return Misfit{std::string(type->second.what), std::string(type->second.hint)};
+}
+
+bool is_inert(const KeyInfo& key, std::string_view text) {
+    if (text.empty() || contains(key.inert, text)) return true;
+    if (key.type != "bool") return false;
+    const auto value = parse_bool(text);
+    return value && contains(key.inert, *value ? "true" : "false");
+}
+
+void report_unsupported(std::string_view what, std::string_view note, const SourceSpan& where, Diagnostics& diagnostics) {
+    diagnostics.error("unsupported", fmt::format("{} is not supported yet", what), where, std::string(note));
+}
+
+void check_value(const KeyInfo& key, std::string_view name, const Value& value, const SourceSpan& key_where,
+                 Diagnostics& diagnostics) {
+    if (key.support == Support::ignored) return;
+    if (auto fault = misfit(key, value.text)) {
+        diagnostics.error("bad-value", fmt::format("bad value {} for {}: {}", shown(value.text), escaped(name), fault->what),
+                          value.where, std::move(fault->hint));
+        return;
+    }
+    if (contains(key.values_not_yet, value.text) || (key.type == "memory" && is_percent(value.text))) {
+        report_unsupported(fmt::format("{}: {}", escaped(name), escaped(value.text)), key.note, value.where, diagnostics);
+        return;
+    }
+    if (key.support == Support::yes || is_inert(key, value.text)) return;
+    if (key.support == Support::not_yet) {
+        report_unsupported(escaped(name), key.note, key_where, diagnostics);
+        return;
+    }
+    diagnostics.note("no-effect", fmt::format("{} has no effect: {}", escaped(name), key.note), key_where);
+}
+
+}  // namespace ctl::model
