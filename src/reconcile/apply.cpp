@@ -42,6 +42,12 @@ bool has_something_to_remember(const Prepared& prepared, const RunStart& start) 
            start.resources != prepared.before.resources || !same_state(start.recorded, prepared.before.recorded);
 }
 
+std::set<model::ObjectKind> kinds_of(const Plan& plan) {
+    std::set<model::ObjectKind> kinds;
+    for (const auto& step : plan.steps) kinds.insert(step.change.id.kind);
+    return kinds;
+}
+
 Error not_applicable(const Prepared& prepared) {
     const auto& first = prepared.diagnostics.all().front();
     return Error(ErrorCode::conflict, first.message).at(first.where).hint(first.hint);
@@ -84,6 +90,7 @@ std::vector<Error> preflight(const Environment& environment, const Plan& plan) {
 Result<RunReport> apply(const Environment& environment, const Prepared& prepared, const ApplyOptions& options,
                         std::stop_token stop) {
     if (!prepared.is_applicable()) return not_applicable(prepared);
+    CTL_TRY(environment.drivers.require(kinds_of(prepared.plan)));
     RunReport report;
     report.steps.resize(prepared.plan.steps.size());
     report.refused = preflight(environment, prepared.plan);
@@ -95,9 +102,8 @@ Result<RunReport> apply(const Environment& environment, const Prepared& prepared
     CTL_ASSIGN(const RunId run, environment.journal.begin_run(start, prepared.plan, prepared.desired));
 
     if (!prepared.plan.empty()) environment.reporter.plan_started(prepared.plan);
-    CTL_ASSIGN(report,
-               execute(prepared.plan, run, {prepared.desired, prepared.recorded}, environment.drivers, environment.journal,
-                       environment.clock, environment.reporter, options.execute, std::move(stop)));
+    report = execute(prepared.plan, run, {prepared.desired, prepared.recorded}, environment.drivers, environment.journal,
+                     environment.clock, environment.reporter, options.execute, std::move(stop));
     if (auto closed = close_run(environment.journal, prepared, report); !closed && !report.journal_error)
         report.journal_error = std::move(closed).error();
     if (!prepared.plan.empty()) environment.reporter.run_finished(prepared.plan, report);
