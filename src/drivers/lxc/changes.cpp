@@ -1,0 +1,232 @@
+#include "drivers/lxc/changes.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "drivers/api/mark.h"
+#include "drivers/lxc/config_file.h"
+#include "drivers/lxc/facts.h"
+#include "drivers/lxc/mounts.h"
+#include "drivers/lxc/start.h"
+
+namespace ctl::drivers::lxc {
+
+namespace {
+
+using diff::Verb;
+using model::Container;
+using model::ContainerState;
+
+constexpr unsigned config_mode = 0640;
+
+Status make_directory(const std::string& path) {
+    if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return system_error(errno, fmt::format("create {}", path));
+    return ok();
+}
+
+/// One change of one container.
+class Work {
+public:
+    Work(const Host& host, const diff::Change& change) : host_(host), change_(change), name_(change.id.name) {}
+
+    Status run() {
+        if (!is_container_name(name_))
+            return Error(ErrorCode::invalid, fmt::format("{} can't be a container's name", ctl::quoted(name_)));
+        CTL_TRY(load());
+        switch (change_.verb) {
+            case Verb::create: return create();
+            case Verb::update: return update();
+            case Verb::adopt: return adopt();
+            case Verb::forget: return forget();
+            case Verb::remove: return remove();
+            case Verb::stop: return text_ ? stop() : ok();
+            case Verb::replace: break;
+        }
+        return Error(ErrorCode::internal, "the lxc driver was asked to replace a container in one step");
+    }
+
+private:
+    Status load() {
+        auto text = read_file(host_.paths.config(name_));
+        if (!text && text.error().code() != ErrorCode::not_found) return std::move(text).error();
+        if (!text) return ok();
+        text_ = *std::move(text);
+        parsed_ = parse_config(*text_, host_.paths.place(name_));
+        is_ours_ = read_mark(parsed_.mark, change_.id).has_value();
+        if (is_ours_ || change_.verb == Verb::adopt || change_.verb == Verb::forget) return ok();
+        return Error(ErrorCode::conflict, fmt::format("container {} is there already and is not ctl's", ctl::quoted(name_)))
+            .hint(fmt::format("choose another name, or remove it: lxc-destroy -P {} -n {}", host_.paths.lxcpath, name_));
+    }
+
+    [[nodiscard]] const Container& wanted() const { return std::get<Container>(change_.desired->object); }
+    [[nodiscard]] std::string mark() const { return make_mark(change_.desired->owner, change_.id); }
+    [[nodiscard]] bool is_running() const { return host_.monitors.is_running(name_); }
+
+    /// Does the change speak of this field? Without a list of fields it speaks of all that are wanted.
+    [[nodiscard]] bool touches(std::string_view field) const {
+        return change_.fields.empty() || std::any_of(change_.fields.begin(), change_.fields.end(),
+                                                     [&](const auto& changed) { return changed.name == field; });
+    }
+
+    Status create() {
+        if (!change_.desired) return Error(ErrorCode::internal, "create without a desired container");
+        if (text_) return update();
+        CTL_ASSIGN(const auto config,
+                   render_config(wanted(), mark(), host_.paths.place(name_), find_facts(wanted(), host_.cgroups)));
+        const std::string aside = host_.paths.unfinished(name_);
+        CTL_TRY(make_directory(aside));
+        CTL_TRY(write_file_atomically(aside + "/config", config, config_mode));
+        if (::rename(aside.c_str(), host_.paths.directory(name_).c_str()) != 0) {
+            const int why = errno;
+            ::unlink((aside + "/config").c_str());
+            ::rmdir(aside.c_str());
+            if (why == ENOTEMPTY || why == EEXIST || why == ENOTDIR)
+                return Error(ErrorCode::conflict,
+                             fmt::format("{} is there and has no config of ctl's", host_.paths.directory(name_)));
+            return system_error(why, fmt::format("rename {} to {}", aside, host_.paths.directory(name_)));
+        }
+        return bring_to(wanted().state.value_or(ContainerState::stopped));
+    }
+
+    Status update() {
+        if (!text_)
+            return Error(ErrorCode::not_found, fmt::format("container {} is not there any more", ctl::quoted(name_)));
+        if (!change_.desired) return Error(ErrorCode::internal, "update without a desired container");
+        CTL_ASSIGN(const auto next, merged());
+        CTL_TRY(write_config(next));
+        if (change_.deferred) return ok();
+        if (is_running()) {
+            if (needs_restart()) CTL_TRY(stop());
+            else CTL_TRY(apply_live(next));
+        }
+        return bring_to(wanted_state());
+    }
+
+    Status adopt() {
+        if (!text_)
+            return Error(ErrorCode::not_found, fmt::format("container {} is not there any more", ctl::quoted(name_)));
+        if (!change_.desired) return Error(ErrorCode::internal, "adopt without a desired container");
+        return update();
+    }
+
+    Status forget() {
+        if (!text_ || !is_ours_) return ok();
+        return write_file_atomically(host_.paths.config(name_), with_mark(*text_, ""), config_mode);
+    }
+
+    Status stop() { return stop_container(name_, host_.paths, host_.monitors, host_.cgroups); }
+
+    Status remove() {
+        CTL_TRY(stop());
+        const Paths& paths = host_.paths;
+        for (const auto& file : {paths.config(name_), paths.unfinished(name_) + "/config", paths.started(name_),
+                                 paths.log(name_), paths.console(name_), paths.console(name_) + ".1", paths.lock(name_)})
+            if (::unlink(file.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR)
+                return system_error(errno, fmt::format("delete {}", file));
+        ::rmdir(paths.unfinished(name_).c_str());
+        // What people have put into the directory is theirs and stays.
+        if (text_ && ::rmdir(paths.directory(name_).c_str()) != 0 && errno != ENOENT && errno != ENOTEMPTY)
+            return system_error(errno, fmt::format("delete {}", paths.directory(name_)));
+        return ok();
+    }
+
+    /// The container as it is, with the change's fields.
+    [[nodiscard]] Result<Container> merged() const {
+        model::Object next = parsed_.container;
+        const auto set = [&](std::string_view field, const std::optional<model::FieldValue>& value) -> Status {
+            if (model::set_field(next, field, value)) return ok();
+            return Error(ErrorCode::internal, fmt::format("a container has no such field {}", ctl::quoted(field)));
+        };
+        for (const auto& field : change_.fields) CTL_TRY(set(field.name, field.to));
+        if (change_.fields.empty())
+            for (const auto& field : model::fields_of(change_.desired->object))
+                if (field.value) CTL_TRY(set(field.name, field.value));
+        return std::get<Container>(next);
+    }
+
+    Status write_config(const Container& next) {
+        CTL_ASSIGN(const auto config,
+                   render_config(next, mark(), host_.paths.place(name_), find_facts(next, host_.cgroups)));
+        if (config == *text_) return ok();
+        return write_file_atomically(host_.paths.config(name_), config, config_mode);
+    }
+
+    [[nodiscard]] bool needs_restart() const {
+        if (!change_.fields.empty())
+            return std::any_of(change_.fields.begin(), change_.fields.end(),
+                               [](const auto& field) { return field.effect == model::Effect::restart; });
+        const auto running = observe_container(host_, name_, true);
+        if (!running) return false;
+        const auto& now = std::get<Container>(running->object);
+        const auto differs = [](const auto& want, const auto& have) { return want && want != have; };
+        return differs(wanted().rootfs, now.rootfs) || differs(wanted().idmap, now.idmap) ||
+               differs(wanted().environment, now.environment) || differs(wanted().raw, now.raw);
+    }
+
+    Status apply_live(const Container& next) {
+        if (touches("memory_limit")) CTL_TRY(host_.cgroups.set_memory_limit(name_, next.memory_limit));
+        if (touches("process_limit")) CTL_TRY(host_.cgroups.set_process_limit(name_, next.process_limit));
+        if (touches("cpu_set")) CTL_TRY(host_.cgroups.set_cpu_set(name_, next.cpu_set));
+        if (touches("mounts")) CTL_TRY(replug(next.mounts.value_or(Mounts{})));
+        return ok();
+    }
+
+    Status replug(const Mounts& wanted_mounts) {
+        const pid_t init = host_.monitors.init_pid(name_);
+        if (init <= 0)
+            return Error(ErrorCode::io,
+                         fmt::format("container {} stopped while its mounts were changed", ctl::quoted(name_)));
+        const auto started_text = read_file(host_.paths.started(name_));
+        Container started = parse_config(started_text ? *started_text : *text_, host_.paths.place(name_)).container;
+        const Mounts present = present_mounts(init, started.mounts.value_or(Mounts{}));
+        const Status plugged = replug_mounts(host_.paths.mount_helper(), init, present, wanted_mounts);
+        // Also after a failure: mountinfo says which of them are there, but only of those that the file names.
+        started.mounts = wanted_mounts;
+        if (!plugged) started.mounts->insert(present.begin(), present.end());
+        CTL_ASSIGN(const auto config,
+                   render_config(started, mark(), host_.paths.place(name_), find_facts(started, host_.cgroups)));
+        CTL_TRY(write_file_atomically(host_.paths.started(name_), config, 0600));
+        return plugged;
+    }
+
+    /// An update may follow a stop that the planner asked for: then the container goes on as it was before.
+    [[nodiscard]] ContainerState wanted_state() const {
+        if (wanted().state) return *wanted().state;
+        if (change_.observed)
+            if (const auto& before = std::get<Container>(change_.observed->object).state) return *before;
+        return is_running() ? ContainerState::running : ContainerState::stopped;
+    }
+
+    Status bring_to(ContainerState state) {
+        if (state == ContainerState::stopped) return stop();
+        CTL_TRY(start_container(name_, host_.paths, host_.monitors, host_.cgroups));
+        const bool freeze = state == ContainerState::frozen;
+        if (host_.cgroups.is_frozen(name_) == freeze) return ok();
+        return host_.cgroups.set_frozen(name_, freeze);
+    }
+
+    const Host& host_;
+    const diff::Change& change_;
+    const std::string& name_;
+    std::optional<std::string> text_;  ///< the config on disk
+    ParsedConfig parsed_;
+    bool is_ours_ = false;
+};
+
+}  // namespace
+
+Status apply_change(const Host& host, const diff::Change& change) {
+    Status done = Work(host, change).run();
+    if (done) return done;
+    return std::move(done).error().while_(
+        fmt::format("{} {}", change.verb == Verb::stop ? "stopping" : "applying", change.id.str()));
+}
+
+}  // namespace ctl::drivers::lxc

@@ -1,0 +1,361 @@
+#include "drivers/lxc/config_file.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace ctl::drivers::lxc {
+
+namespace {
+
+using model::Container;
+
+constexpr std::string_view raw_heading = "# raw.lxc";
+constexpr std::string_view mark_start = "# ctl:";
+
+/// Device nodes that a privileged container may use, by major:minor; all others may be made, but not opened.
+constexpr std::array devices{"c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",   "c 1:8 rwm",
+                             "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm", "c 10:229 rwm"};
+
+bool has_control(std::string_view text) {
+    return std::any_of(text.begin(), text.end(), [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
+}
+
+Status check_line(std::string_view what, std::string_view text) {
+    if (has_control(text))
+        return Error(ErrorCode::invalid, fmt::format("{} {} has a control character", what, ctl::quoted(text)));
+    if (trimmed(text).size() != text.size())
+        return Error(ErrorCode::invalid,
+                     fmt::format("{} {} begins or ends with a blank, which liblxc drops", what, ctl::quoted(text)));
+    return ok();
+}
+
+std::string fstab_escaped(std::string_view path) {
+    std::string word;
+    for (const char c : path) {
+        if (c == ' ' || c == '\t' || c == '\\') word += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
+        else word += c;
+    }
+    return word;
+}
+
+Status check_path(std::string_view what, std::string_view path) {
+    if (!path.starts_with('/'))
+        return Error(ErrorCode::invalid, fmt::format("{} {} is not an absolute path", what, ctl::quoted(path)));
+    if (has_control(path))
+        return Error(ErrorCode::invalid, fmt::format("{} {} has a control character", what, ctl::quoted(path)));
+    for (const auto part : split(path, '/'))
+        if (part == "..") return Error(ErrorCode::invalid, fmt::format("{} {} steps up by \"..\"", what, ctl::quoted(path)));
+    return ok();
+}
+
+std::string_view cgroup_prefix(const ConfigFacts& facts, const std::string& controller) {
+    return facts.unified.contains(controller) ? "lxc.cgroup2." : "lxc.cgroup.";
+}
+
+/// The lines that depend on nothing but the container's name and whether it is privileged.
+std::vector<std::string> standard_lines(const ConfigPlace& place, const ConfigFacts& facts, bool privileged) {
+    std::vector<std::string> lines{
+        fmt::format("lxc.uts.name = {}", place.name),
+        "lxc.autodev = 1",
+        "lxc.tty.max = 0",
+        "lxc.pty.max = 1024",
+        fmt::format("lxc.mount.auto = cgroup:mixed {}", privileged ? "proc:mixed sys:mixed" : "proc:rw sys:rw"),
+        fmt::format("lxc.console.logfile = {}/containers/{}.console", place.run_dir, place.name),
+        "lxc.console.size = 131072",
+        fmt::format("lxc.cgroup.dir.container = ctl/{}/payload", place.name),
+        fmt::format("lxc.cgroup.dir.monitor = ctl/{}/monitor", place.name),
+        "lxc.cgroup.dir.container.inner = ns",
+        fmt::format("lxc.namespace.share.net = {}/namespaces/{}/net", place.run_dir, place.name),
+    };
+    if (facts.seccomp) lines.emplace_back("lxc.seccomp.profile = /usr/share/lxc/config/common.seccomp");
+    if (!facts.halt_signal.empty()) lines.push_back(fmt::format("lxc.signal.halt = {}", facts.halt_signal));
+    if (privileged) {
+        lines.emplace_back("lxc.cap.drop = mac_admin mac_override sys_time sys_module sys_rawio");
+        const auto prefix = cgroup_prefix(facts, "devices");
+        lines.push_back(fmt::format("{}devices.deny = a", prefix));
+        for (const auto* device : devices) lines.push_back(fmt::format("{}devices.allow = {}", prefix, device));
+    } else {
+        lines.push_back(fmt::format("lxc.namespace.share.user = {}/namespaces/{}/user", place.run_dir, place.name));
+    }
+    return lines;
+}
+
+/// All lines that any host would have added.
+std::set<std::string> all_standard_lines(const ConfigPlace& place, bool privileged) {
+    std::set<std::string> lines;
+    for (const auto& [signal, unified] : {std::pair{"SIGUSR1", ""}, std::pair{"SIGRTMIN+3", "devices"}})
+        for (auto& line : standard_lines(place, {.seccomp = true, .unified = {unified}, .halt_signal = signal}, privileged))
+            lines.insert(std::move(line));
+    return lines;
+}
+
+class Writer {
+public:
+    void line(std::string_view key, std::string_view value) { text_ += fmt::format("{} = {}\n", key, value); }
+    void whole(std::string_view text) { text_ += fmt::format("{}\n", text); }
+    [[nodiscard]] std::string take() { return std::move(text_); }
+
+private:
+    std::string text_;
+};
+
+Status write_idmap(Writer& out, const std::string& idmap) {
+    if (idmap == "none") return ok();
+    const auto parts = split(idmap, ':');
+    const bool numbers = std::all_of(idmap.begin(), idmap.end(), [](char c) { return c == ':' || (c >= '0' && c <= '9'); });
+    if (parts.size() != 3 || !numbers || std::any_of(parts.begin(), parts.end(), [](auto part) { return part.empty(); }))
+        return Error(ErrorCode::invalid, fmt::format("id map {} is not CONTAINER:HOST:COUNT", ctl::quoted(idmap)));
+    for (const char* kind : {"u", "g"})
+        out.line("lxc.idmap", fmt::format("{} {} {} {}", kind, parts[0], parts[1], parts[2]));
+    return ok();
+}
+
+Status write_environment(Writer& out, const std::map<std::string, std::string>& environment) {
+    for (const auto& [key, value] : environment) {
+        if (key.empty() || key.find('=') != std::string::npos)
+            return Error(ErrorCode::invalid, fmt::format("environment name {} is not usable", ctl::quoted(key)));
+        const std::string line = key + "=" + value;
+        CTL_TRY(check_line("environment variable", line));
+        out.line("lxc.environment", line);
+    }
+    return ok();
+}
+
+Status write_mounts(Writer& out, const std::map<std::string, std::string>& mounts, const ConfigFacts& facts) {
+    for (const auto& [target, text] : mounts) {
+        CTL_ASSIGN(const auto mount, parse_mount(target, text));
+        std::string options = mount.recursive ? "rbind" : "bind";
+        if (mount.read_only) options += ",ro";
+        if (mount.optional) options += ",optional";
+        options += facts.files.contains(mount.source) ? ",create=file" : ",create=dir";
+        out.line("lxc.mount.entry", fmt::format("{} {} none {} 0 0", fstab_escaped(mount.source),
+                                                fstab_escaped(std::string_view(target).substr(1)), options));
+    }
+    return ok();
+}
+
+Status write_limits(Writer& out, const Container& container, const ConfigFacts& facts) {
+    if (container.memory_limit) {
+        const bool unified = facts.unified.contains("memory");
+        out.line(unified ? "lxc.cgroup2.memory.max" : "lxc.cgroup.memory.limit_in_bytes",
+                 std::to_string(*container.memory_limit));
+    }
+    if (container.process_limit)
+        out.line(fmt::format("{}pids.max", cgroup_prefix(facts, "pids")), std::to_string(*container.process_limit));
+    if (container.cpu_set) {
+        const bool list = std::all_of(container.cpu_set->begin(), container.cpu_set->end(),
+                                      [](char c) { return c == ',' || c == '-' || (c >= '0' && c <= '9'); });
+        if (!list || container.cpu_set->empty())
+            return Error(ErrorCode::invalid,
+                         fmt::format("cpu set {} is not a list such as 0-1,3", ctl::quoted(*container.cpu_set)));
+        out.line(fmt::format("{}cpuset.cpus", cgroup_prefix(facts, "cpuset")), *container.cpu_set);
+    }
+    return ok();
+}
+
+std::optional<std::int64_t> number(std::string_view text) {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
+    return value;
+}
+
+struct Line {
+    std::string_view key;
+    std::string_view value;
+    [[nodiscard]] std::string str() const { return fmt::format("{} = {}", key, value); }
+};
+
+bool read_mount(std::string_view value, Container& container) {
+    std::vector<std::string_view> words;
+    for (const auto word : split(value, ' '))
+        if (!word.empty()) words.push_back(word);
+    if (words.size() != 6 || words[2] != "none" || words[4] != "0" || words[5] != "0") return false;
+    MountSpec mount;
+    mount.source = fstab_unescaped(words[0]);
+    mount.target = "/" + fstab_unescaped(words[1]);
+    bool bound = false;
+    bool creates = false;
+    for (const auto option : split(words[3], ',')) {
+        if (option == "bind" || option == "rbind") {
+            bound = true;
+            mount.recursive = option == "rbind";
+        } else if (option == "ro") {
+            mount.read_only = true;
+        } else if (option == "optional") {
+            mount.optional = true;
+        } else if (option == "create=dir" || option == "create=file") {
+            creates = true;
+        } else {
+            return false;
+        }
+    }
+    if (!bound || !creates || container.mounts->contains(mount.target)) return false;
+    const std::string text = mount_text(mount);
+    if (!parse_mount(mount.target, text)) return false;
+    container.mounts->emplace(mount.target, text);
+    return true;
+}
+
+template <typename T>
+bool set_once(std::optional<T>& field, std::optional<T> value) {
+    if (field || !value) return false;
+    field = std::move(value);
+    return true;
+}
+
+std::optional<bool> flag(std::string_view text) {
+    return text == "1" ? std::optional(true) : text == "0" ? std::optional(false) : std::nullopt;
+}
+
+/// True if the line is one of ours and its field had no value yet.
+bool read_field(const Line& line, Container& container) {
+    if (line.key == "lxc.rootfs.path" && line.value.starts_with("dir:"))
+        return set_once(container.rootfs, std::optional(std::string(line.value.substr(4))));
+    if (line.key == "lxc.environment") {
+        const std::size_t equals = line.value.find('=');
+        if (equals == std::string_view::npos || equals == 0) return false;
+        return container.environment->emplace(line.value.substr(0, equals), line.value.substr(equals + 1)).second;
+    }
+    if (line.key == "lxc.mount.entry") return read_mount(line.value, container);
+    if (line.key == "lxc.cgroup.memory.limit_in_bytes" || line.key == "lxc.cgroup2.memory.max")
+        return set_once(container.memory_limit, number(line.value));
+    if (line.key == "lxc.cgroup.pids.max" || line.key == "lxc.cgroup2.pids.max")
+        return set_once(container.process_limit, number(line.value));
+    if (line.key == "lxc.cgroup.cpuset.cpus" || line.key == "lxc.cgroup2.cpuset.cpus")
+        return set_once(container.cpu_set, std::optional(std::string(line.value)));
+    if (line.key == "lxc.start.auto") return set_once(container.autostart, flag(line.value));
+    if (line.key == "lxc.start.order") return set_once(container.autostart_priority, number(line.value));
+    if (line.key == "lxc.start.delay") return set_once(container.autostart_delay, number(line.value));
+    return false;
+}
+
+/// The id map if users and groups have the same single range.
+std::optional<std::string> common_idmap(const std::vector<Line>& maps) {
+    if (maps.empty()) return "none";
+    if (maps.size() != 2 || !maps[0].value.starts_with("u ") || !maps[1].value.starts_with("g ")) return std::nullopt;
+    if (maps[0].value.substr(2) != maps[1].value.substr(2)) return std::nullopt;
+    std::string idmap(maps[0].value.substr(2));
+    std::replace(idmap.begin(), idmap.end(), ' ', ':');
+    return idmap;
+}
+
+}  // namespace
+
+std::string fstab_unescaped(std::string_view word) {
+    const auto octal = [&](std::size_t at) { return at < word.size() && word[at] >= '0' && word[at] <= '7'; };
+    std::string path;
+    for (std::size_t i = 0; i < word.size(); ++i) {
+        if (word[i] == '\\' && octal(i + 1) && octal(i + 2) && octal(i + 3)) {
+            path += static_cast<char>((word[i + 1] - '0') * 64 + (word[i + 2] - '0') * 8 + (word[i + 3] - '0'));
+            i += 3;
+        } else {
+            path += word[i];
+        }
+    }
+    return path;
+}
+
+Result<MountSpec> parse_mount(std::string_view target, std::string_view text) {
+    const auto words = split(text, ' ');
+    MountSpec mount{.source = fstab_unescaped(words.front()), .target = std::string(target)};
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        if (words[i] == "ro") mount.read_only = true;
+        else if (words[i] == "rbind") mount.recursive = true;
+        else if (words[i] == "optional") mount.optional = true;
+        else
+            return Error(ErrorCode::invalid,
+                         fmt::format("mount {} has the unknown option {}", ctl::quoted(target), ctl::quoted(words[i])));
+    }
+    CTL_TRY(check_path("mount source", mount.source));
+    CTL_TRY(check_path("mount target", target));
+    if (target == "/") return Error(ErrorCode::invalid, "a mount can't be put over the root file system");
+    return mount;
+}
+
+std::string mount_text(const MountSpec& mount) {
+    return fmt::format("{}{}{}{}", fstab_escaped(mount.source), mount.read_only ? " ro" : "",
+                       mount.recursive ? " rbind" : "", mount.optional ? " optional" : "");
+}
+
+Result<std::string> render_config(const Container& container, std::string_view mark, const ConfigPlace& place,
+                                  const ConfigFacts& facts) {
+    if (!container.rootfs) return Error(ErrorCode::invalid, "the container has no root file system");
+    CTL_TRY(check_line("mark", mark));
+    CTL_TRY(check_path("root file system", *container.rootfs));
+    CTL_TRY(check_line("root file system", *container.rootfs));
+    const std::string idmap = container.idmap.value_or("none");
+
+    Writer out;
+    out.whole(fmt::format("# {}", mark));
+    out.line("lxc.rootfs.path", "dir:" + *container.rootfs);
+    CTL_TRY(write_idmap(out, idmap));
+    for (const auto& line : standard_lines(place, facts, idmap == "none")) out.whole(line);
+    if (container.environment) CTL_TRY(write_environment(out, *container.environment));
+    if (container.mounts) CTL_TRY(write_mounts(out, *container.mounts, facts));
+    CTL_TRY(write_limits(out, container, facts));
+    if (container.autostart) out.line("lxc.start.auto", *container.autostart ? "1" : "0");
+    if (container.autostart_priority) out.line("lxc.start.order", std::to_string(*container.autostart_priority));
+    if (container.autostart_delay) out.line("lxc.start.delay", std::to_string(*container.autostart_delay));
+    if (container.raw && !container.raw->empty()) {
+        out.whole(raw_heading);
+        for (const auto& line : *container.raw) {
+            CTL_TRY(check_line("raw.lxc line", line));
+            if (line.empty() || line.starts_with('#'))
+                return Error(ErrorCode::invalid, fmt::format("raw.lxc line {} sets nothing", ctl::quoted(line)));
+            out.whole(line);
+        }
+    }
+    return out.take();
+}
+
+ParsedConfig parse_config(std::string_view text, const ConfigPlace& place) {
+    ParsedConfig parsed;
+    Container& container = parsed.container;
+    container.environment.emplace();
+    container.mounts.emplace();
+    container.raw.emplace();
+    if (text.starts_with(mark_start)) parsed.mark = std::string(trimmed(split(text, '\n').front().substr(2)));
+
+    std::vector<Line> lines;
+    std::vector<Line> maps;
+    std::vector<std::string> verbatim;
+    bool in_raw = false;
+    for (const auto whole : split(text, '\n')) {
+        const auto line = trimmed(whole);
+        if (line == raw_heading) in_raw = true;
+        if (line.empty() || line.starts_with('#')) continue;
+        const std::size_t equals = line.find('=');
+        if (in_raw || equals == std::string_view::npos) {
+            verbatim.emplace_back(line);
+            continue;
+        }
+        const Line pair{trimmed(line.substr(0, equals)), trimmed(line.substr(equals + 1))};
+        (pair.key == "lxc.idmap" ? maps : lines).push_back(pair);
+    }
+
+    container.idmap = common_idmap(maps);
+    if (!container.idmap)
+        for (const auto& map : maps) container.raw->push_back(map.str());
+    const auto standard = all_standard_lines(place, container.idmap == "none");
+    for (const auto& line : lines)
+        if (!read_field(line, container) && !standard.contains(line.str())) container.raw->push_back(line.str());
+    container.raw->insert(container.raw->end(), verbatim.begin(), verbatim.end());
+    return parsed;
+}
+
+std::string with_mark(std::string_view text, std::string_view mark) {
+    if (text.starts_with(mark_start)) {
+        const std::size_t end = text.find('\n');
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    }
+    if (mark.empty()) return std::string(text);
+    return fmt::format("# {}\n{}", mark, text);
+}
+
+}  // namespace ctl::drivers::lxc

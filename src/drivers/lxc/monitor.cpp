@@ -1,0 +1,119 @@
+#include "drivers/lxc/monitor.h"
+
+#include <lxc/lxccontainer.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace ctl::drivers::lxc {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+struct PutContainer {
+    void operator()(lxc_container* container) const { ::lxc_container_put(container); }
+};
+using ContainerPtr = std::unique_ptr<lxc_container, PutContainer>;
+
+ContainerPtr open_container(const std::string& name, const std::string& lxcpath) {
+    return ContainerPtr(::lxc_container_new(name.c_str(), lxcpath.c_str()));
+}
+
+/// liblxc's own short form of addresses that don't fit a socket's name (FNV-1a, 64 bits).
+std::uint64_t fnv_hash(std::string_view text) {
+    std::uint64_t hash = 0xcbf29ce484222325ULL;
+    for (const unsigned char c : text) {
+        hash ^= c;
+        hash *= 0x100000001b3ULL;
+    }
+    return hash;
+}
+
+bool wait_hangup(const Fd& connection, std::chrono::milliseconds deadline) {
+    const auto end = std::chrono::steady_clock::now() + deadline;
+    while (true) {
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+        pollfd fd{connection.get(), POLLIN, 0};
+        const int ready = ::poll(&fd, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+        if (ready > 0) return true;
+        if (ready == 0) return false;
+        if (errno != EINTR) return false;
+    }
+}
+
+}  // namespace
+
+std::string Monitors::address(const std::string& name) const {
+    std::string address = fmt::format("{}/{}/command", lxcpath_, name);
+    // The leading NUL of an abstract name and a closing one of liblxc's take a byte each.
+    if (address.size() + 2 > sizeof(sockaddr_un::sun_path))
+        address = fmt::format("lxc/{:016x}/command", fnv_hash(fmt::format("{}/{}", lxcpath_, name)));
+    return address;
+}
+
+std::set<std::string> Monitors::running(const std::set<std::string>& names) const {
+    const auto table = read_file("/proc/net/unix");
+    if (!table) return {};
+    std::set<std::string_view> listening;
+    for (const auto line : split(*table, '\n')) {
+        const std::size_t at = line.find(" @");
+        if (at != std::string_view::npos && line.ends_with("/command")) listening.insert(line.substr(at + 2));
+    }
+    std::set<std::string> found;
+    for (const auto& name : names)
+        if (listening.contains(address(name))) found.insert(name);
+    return found;
+}
+
+Fd Monitors::connect(const std::string& name) const {
+    const std::string path = address(name);
+    sockaddr_un socket_address{};
+    socket_address.sun_family = AF_UNIX;
+    std::memcpy(socket_address.sun_path + 1, path.data(), path.size());
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + path.size());
+    Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&socket_address), size) != 0) return {};
+    return fd;
+}
+
+pid_t Monitors::init_pid(const std::string& name) const {
+    const auto container = open_container(name, lxcpath_);
+    return container ? container->init_pid(container.get()) : -1;
+}
+
+bool Monitors::wait_running(const std::string& name, std::chrono::seconds deadline) const {
+    const auto container = open_container(name, lxcpath_);
+    return container && container->wait(container.get(), "RUNNING", static_cast<int>(deadline.count()));
+}
+
+Status Monitors::stop(const std::string& name, int signal, std::chrono::milliseconds patience) const {
+    const Fd connection = connect(name);
+    if (!connection) return ok();
+    const auto container = open_container(name, lxcpath_);
+    if (!container) return Error(ErrorCode::io, fmt::format("liblxc can't open container {}", ctl::quoted(name)));
+    for (const auto& [sent, deadline] : {std::pair{signal, patience}, std::pair{SIGKILL, std::chrono::milliseconds(20s)}}) {
+        const Fd init(container->init_pidfd(container.get()));
+        if (init) ::syscall(SYS_pidfd_send_signal, init.get(), sent, nullptr, 0);
+        if (wait_hangup(connection, deadline)) return ok();
+    }
+    return Error(ErrorCode::timeout, fmt::format("container {} did not stop within 20 s of being killed", ctl::quoted(name)))
+        .hint("look for processes in uninterruptible sleep: ps -eo pid,stat,comm");
+}
+
+}  // namespace ctl::drivers::lxc

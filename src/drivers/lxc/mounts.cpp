@@ -1,0 +1,85 @@
+#include "drivers/lxc/mounts.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "base/text.h"
+#include "drivers/lxc/config_file.h"
+
+namespace ctl::drivers::lxc {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string_view without_end_slash(std::string_view path) {
+    while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+    return path;
+}
+
+/// Mount points of a process → are they writable. The last mount on a place is the one that is seen.
+std::map<std::string, bool> mount_points(pid_t process) {
+    std::map<std::string, bool> points;
+    const auto table = read_file(fmt::format("/proc/{}/mountinfo", process));
+    if (!table) return points;
+    for (const auto line : split(*table, '\n')) {
+        const auto words = split(line, ' ');
+        if (words.size() < 6) continue;
+        points[fstab_unescaped(words[4])] = words[5].substr(0, 2) != "ro";
+    }
+    return points;
+}
+
+Status run_helper(const std::vector<std::string>& argv) {
+    CTL_ASSIGN(const auto ended, run_process(argv, 20s));
+    if (ended.exit_code == 0) return ok();
+    return Error(ErrorCode::io, escaped(trimmed(ended.err)));
+}
+
+}  // namespace
+
+Mounts present_mounts(pid_t init, const Mounts& expected) {
+    if (expected.empty()) return {};
+    const auto points = mount_points(init);
+    Mounts present;
+    for (const auto& [target, text] : expected) {
+        auto mount = parse_mount(target, text);
+        if (!mount) continue;
+        const auto point = points.find(std::string(without_end_slash(target)));
+        if (point == points.end()) {
+            if (mount->optional && ::access(mount->source.c_str(), F_OK) != 0) present.emplace(target, text);
+            continue;
+        }
+        if (point->second) mount->read_only = false;
+        present.emplace(target, mount_text(*mount));
+    }
+    return present;
+}
+
+Status replug_mounts(const std::string& helper, pid_t init, const Mounts& from, const Mounts& to) {
+    const std::string pid = std::to_string(init);
+    const auto keeps = [](const Mounts& mounts, const auto& mount) {
+        const auto it = mounts.find(mount.first);
+        return it != mounts.end() && it->second == mount.second;
+    };
+    // Deeper ones sort after what they lie in: they go first and come last.
+    for (auto it = from.rbegin(); it != from.rend(); ++it)
+        if (!keeps(to, *it)) CTL_TRY(run_helper({helper, "remove", pid, std::string(without_end_slash(it->first))}));
+    for (const auto& entry : to) {
+        if (keeps(from, entry)) continue;
+        CTL_ASSIGN(const auto mount, parse_mount(entry.first, entry.second));
+        std::string options = fmt::format("{}{}{}", mount.read_only ? ",ro" : "", mount.recursive ? ",rbind" : "",
+                                          mount.optional ? ",optional" : "");
+        options = options.empty() ? "-" : options.substr(1);
+        CTL_TRY(run_helper({helper, "add", pid, mount.source, std::string(without_end_slash(mount.target)), options}));
+    }
+    return ok();
+}
+
+}  // namespace ctl::drivers::lxc

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+
+#include "base/result.h"
+
+namespace ctl::drivers::lxc {
+
+using Mounts = std::map<std::string, std::string>;  ///< see model::Container::mounts
+
+/// Those of `expected` that the container of process `init` really has now, as they are: one that somebody unmounted is left
+/// out, one that is writable against its word lacks "ro". Optional ones whose source is missing count as there.
+[[nodiscard]] Mounts present_mounts(pid_t init, const Mounts& expected);
+
+/// Takes out of the running container what `from` has and `to` has not, and puts in what is new. Changed ones go and come.
+[[nodiscard]] Status replug_mounts(const std::string& helper, pid_t init, const Mounts& from, const Mounts& to);
+
+}  // namespace ctl::drivers::lxc

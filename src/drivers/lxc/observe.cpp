@@ -1,0 +1,59 @@
+#include <unistd.h>
+
+#include "base/file.h"
+#include "drivers/api/mark.h"
+#include "drivers/lxc/changes.h"
+#include "drivers/lxc/config_file.h"
+#include "drivers/lxc/mounts.h"
+
+namespace ctl::drivers::lxc {
+
+namespace {
+
+/// The kernel keeps whole pages: a limit that was rounded down to what it says is shown as it was written.
+std::optional<std::int64_t> as_written(std::optional<std::int64_t> in_kernel, std::optional<std::int64_t> written) {
+    static const std::int64_t page = ::sysconf(_SC_PAGESIZE);
+    if (in_kernel && written && *written / page * page == *in_kernel) return written;
+    return in_kernel;
+}
+
+void read_running(const Host& host, const std::string& name, const std::string& config, model::Container& container) {
+    const auto started_text = read_file(host.paths.started(name));
+    model::Container started = container;
+    if (started_text && *started_text != config) started = parse_config(*started_text, host.paths.place(name)).container;
+    container.rootfs = started.rootfs;
+    container.idmap = started.idmap;
+    container.environment = started.environment;
+    container.raw = started.raw;
+    container.mounts = started.mounts;
+    if (started.mounts && !started.mounts->empty()) {
+        const pid_t init = host.monitors.init_pid(name);
+        if (init > 0) container.mounts = present_mounts(init, *started.mounts);
+    }
+    container.state = model::ContainerState::running;
+    // Containers that others started may be in other cgroups: their limits are what their config says.
+    if (!host.cgroups.has(name)) return;
+    container.memory_limit = as_written(host.cgroups.memory_limit(name), container.memory_limit);
+    container.process_limit = host.cgroups.process_limit(name);
+    container.cpu_set = host.cgroups.cpu_set(name);
+    if (host.cgroups.is_frozen(name)) container.state = model::ContainerState::frozen;
+}
+
+}  // namespace
+
+Result<model::Entry> observe_container(const Host& host, const std::string& name, bool running) {
+    CTL_ASSIGN(const auto config, read_file(host.paths.config(name), std::size_t{1} << 20));
+    auto parsed = parse_config(config, host.paths.place(name));
+    parsed.container.state = model::ContainerState::stopped;
+    if (running) read_running(host, name, config, parsed.container);
+
+    model::Entry entry;
+    if (auto owner = read_mark(parsed.mark, {model::ObjectKind::container, name})) {
+        entry.mark = model::Mark::complete;
+        entry.owner = *std::move(owner);
+    }
+    entry.object = std::move(parsed.container);
+    return entry;
+}
+
+}  // namespace ctl::drivers::lxc

@@ -1,0 +1,83 @@
+#include "drivers/lxc/start.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "base/text.h"
+#include "drivers/lxc/facts.h"
+
+namespace ctl::drivers::lxc {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto start_deadline = 60s;
+constexpr auto shutdown_patience = 10s;
+
+Error start_error(const std::string& name, const Paths& paths, const Result<ProcessResult>& ended) {
+    const auto log = read_file(paths.log(name));
+    std::string why = log ? first_error(*log) : std::string();
+    if (!ended)
+        return Error(ended.error().code(), why.empty() ? ended.error().message() : escaped(why))
+            .hint("see " + paths.log(name));
+    if (why.empty()) why = std::string(trimmed(ended->err));
+    return Error(ErrorCode::io, fmt::format("liblxc can't start container {}: {}", ctl::quoted(name), escaped(why)))
+        .hint("see " + paths.log(name));
+}
+
+}  // namespace
+
+Status start_container(const std::string& name, const Paths& paths, const Monitors& monitors, const Cgroups& cgroups) {
+    if (monitors.is_running(name)) {
+        if (monitors.wait_running(name, 30s)) return ok();
+        CTL_TRY(monitors.stop(name, SIGKILL, 1s));
+    }
+    CTL_TRY(cgroups.remove(name));
+    CTL_ASSIGN(const auto config, read_file(paths.config(name)));
+    CTL_TRY(write_file_atomically(paths.started(name), config, 0600));
+    CTL_TRY(write_file_atomically(paths.log(name), "", 0600));
+    const auto ended =
+        run_process({paths.start_helper(), name, paths.lxcpath, paths.started(name), paths.log(name)}, start_deadline);
+    if (ended && ended->exit_code == 0) return ok();
+    Error error = start_error(name, paths, ended);
+    static_cast<void>(monitors.stop(name, SIGKILL, 1s));
+    static_cast<void>(cgroups.remove(name));
+    ::unlink(paths.started(name).c_str());
+    return error;
+}
+
+Status stop_container(const std::string& name, const Paths& paths, const Monitors& monitors, const Cgroups& cgroups) {
+    if (monitors.is_running(name)) {
+        if (cgroups.is_frozen(name)) CTL_TRY(cgroups.set_frozen(name, false));
+        auto config = read_file(paths.started(name));
+        if (!config) config = read_file(paths.config(name));
+        CTL_TRY(monitors.stop(name, config ? halt_signal_in(*config) : SIGPWR, shutdown_patience));
+    }
+    CTL_TRY(cgroups.remove(name));
+    ::unlink(paths.started(name).c_str());
+    return ok();
+}
+
+std::string first_error(std::string_view log) {
+    // "lxc web 20261121060032.123 ERROR    start - ../src/lxc/start.c:start:321 - Failed to exec "/sbin/init""
+    for (const auto line : split(log, '\n')) {
+        const std::size_t level = line.find(" ERROR ");
+        if (level == std::string_view::npos) continue;
+        std::string_view message = line.substr(level + 7);
+        for (int skipped = 0; skipped < 2; ++skipped) {
+            const std::size_t dash = message.find(" - ");
+            if (dash != std::string_view::npos) message.remove_prefix(dash + 3);
+        }
+        return std::string(trimmed(message));
+    }
+    return {};
+}
+
+}  // namespace ctl::drivers::lxc
