@@ -83,7 +83,8 @@ Status write_all(int fd, const char* data, std::size_t size, off_t offset) {
 Status copy_range(int from, int to, off_t begin, off_t end) {
     std::array<char, 65536> buffer;
     while (begin < end) {
-        const ssize_t got = ::pread(from, buffer.data(), std::min(buffer.size(), static_cast<std::size_t>(end - begin)), begin);
+        const ssize_t got =
+            ::pread(from, buffer.data(), std::min(buffer.size(), static_cast<std::size_t>(end - begin)), begin);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return system_error(errno, "read");
         if (got == 0) return ok();
@@ -220,7 +221,8 @@ Status shift_entry(int directory, const std::string& name, const struct stat& in
         CTL_ASSIGN(xattrs, read_xattrs(file->get()));
     }
     if (uid != info.st_uid || gid != info.st_gid) {
-        if (::fchownat(directory, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0) return system_error(errno, "change owner");
+        if (::fchownat(directory, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0)
+            return system_error(errno, "change owner");
         if (!S_ISLNK(info.st_mode) && ::fchmodat(directory, name.c_str(), info.st_mode & 07777, 0) != 0)
             return system_error(errno, "change mode");
     }

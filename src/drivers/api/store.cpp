@@ -105,8 +105,8 @@ Status add_volumes(const std::string& pool, std::set<std::string>& used) {
 
 Result<ImageRecord> parse_image_record(std::string_view text) {
     CTL_ASSIGN(const rapidjson::Document json, parse_record(text, image_format));
-    return ImageRecord{text_of(json, "mark"),        text_of(json, "type"),   text_of(json, "source"),
-                       text_of(json, "fingerprint"), text_of(json, "made"),   number_of(json, "size"),
+    return ImageRecord{text_of(json, "mark"),        text_of(json, "type"), text_of(json, "source"),
+                       text_of(json, "fingerprint"), text_of(json, "made"), number_of(json, "size"),
                        number_of(json, "left_out")};
 }
 
@@ -124,8 +124,8 @@ std::string to_json(const ImageRecord& record) {
 
 Result<VolumeRecord> parse_volume_record(std::string_view text) {
     CTL_ASSIGN(const rapidjson::Document json, parse_record(text, volume_format));
-    return VolumeRecord{text_of(json, "mark"),   text_of(json, "image"),      text_of(json, "fingerprint"),
-                        text_of(json, "idmap"),  text_of(json, "method"),     text_of(json, "disk_idmap"),
+    return VolumeRecord{text_of(json, "mark"),       text_of(json, "image"),  text_of(json, "fingerprint"),
+                        text_of(json, "idmap"),      text_of(json, "method"), text_of(json, "disk_idmap"),
                         text_of(json, "shifting_to")};
 }
 

@@ -30,9 +30,9 @@ struct ImageRecord {
     std::string type;
     std::string source;  ///< empty for none
     std::string fingerprint;
-    std::string made;               ///< when, RFC 3339 in UTC
-    std::int64_t size = 0;          ///< bytes of file content
-    std::int64_t left_out = 0;      ///< device nodes and sockets that were not taken over
+    std::string made;           ///< when, RFC 3339 in UTC
+    std::int64_t size = 0;      ///< bytes of file content
+    std::int64_t left_out = 0;  ///< device nodes and sockets that were not taken over
 };
 
 struct VolumeRecord {

@@ -1,0 +1,136 @@
+#include "drivers/storage/clone.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/tree.h"
+#include "drivers/storage/id_map.h"
+#include "drivers/storage/mounts.h"
+
+namespace ctl::drivers::storage {
+
+namespace {
+
+Status make_directory(const std::string& path, mode_t mode) {
+    if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
+        return system_error(errno, fmt::format("make directory {}", ctl::quoted(path)));
+    return ok();
+}
+
+Result<Fd> open_image(const VolumePlace& place, const VolumeRecord& record) {
+    auto opened = open_directory(image_tree_dir(place.state_dir, record.fingerprint) + "/rootfs");
+    if (!opened)
+        return Error(ErrorCode::not_found, fmt::format("the root filesystem of image {} is gone", ctl::quoted(record.image)))
+            .caused_by(opened.error());
+    return opened;
+}
+
+/// The overlay's upper directory is what the container sees as "/": it looks like the image's, with the container's ids.
+Status make_upper(const std::string& path, int image, const VolumeRecord& record) {
+    CTL_ASSIGN(const auto map, IdMap::parse(record.idmap));
+    CTL_ASSIGN(const IdShift shift, shift_between(std::nullopt, map));
+    struct stat info {};
+    if (::fstat(image, &info) != 0) return system_error(errno, "stat the image's root directory");
+    CTL_TRY(make_directory(path + "/upper", 0700));
+    CTL_TRY(make_directory(path + "/work", 0700));
+    CTL_TRY(make_directory(path + "/lower", 0700));
+    CTL_ASSIGN(const Fd upper, open_directory(path + "/upper"));
+    const std::array<timespec, 2> times{info.st_atim, info.st_mtim};
+    if (::fchown(upper.get(), shift(info.st_uid), shift(info.st_gid)) != 0 ||
+        ::fchmod(upper.get(), info.st_mode & 07777) != 0 || ::futimens(upper.get(), times.data()) != 0)
+        return system_error(errno, "set up the upper directory");
+    return ok();
+}
+
+/// An overlay takes its lower layer from a place in the mount tree: the shifted view of the image is attached for as long
+/// as the overlay is being made. The overlay then holds a view of its own.
+Result<Fd> overlay_with_shifted_image(const std::string& lower, const Fd& view, OverlayParts parts) {
+    CTL_TRY(attach(view, lower));
+    auto made = [&]() -> Result<Fd> {
+        CTL_ASSIGN(const Fd opened, open_directory(lower));
+        parts.lower = opened.get();
+        return make_overlay(parts);
+    }();
+    if (::umount2(lower.c_str(), UMOUNT_NOFOLLOW | MNT_DETACH) != 0)
+        return system_error(errno, fmt::format("unmount {}", ctl::quoted(lower)));
+    return made;
+}
+
+Result<Fd> make_overlay_mount(const VolumePlace& place, const std::string& path, const VolumeRecord& record,
+                              UserNamespaces& namespaces) {
+    CTL_ASSIGN(const Fd image, open_image(place, record));
+    CTL_ASSIGN(const Fd upper, open_directory(path + "/upper"));
+    CTL_ASSIGN(const Fd work, open_directory(path + "/work"));
+    const OverlayParts parts{image.get(), upper.get(), work.get()};
+    if (record.idmap == "none") return make_overlay(parts);
+    CTL_ASSIGN(const int user_namespace, namespaces.get(record.idmap));
+    CTL_ASSIGN(const Fd view, clone_mount(image.get(), user_namespace));
+    return overlay_with_shifted_image(path + "/lower", view, parts);
+}
+
+Status sync_file_system(int fd) { return ::syncfs(fd) == 0 ? ok() : Status(system_error(errno, "sync")); }
+
+/// Ids stay those of the image where a mount can shift them, so that another map costs nothing later.
+Status fill_data(const VolumePlace& place, const std::string& path, VolumeRecord& record, UserNamespaces& namespaces) {
+    CTL_ASSIGN(const Fd image, open_image(place, record));
+    CTL_TRY(make_directory(path + "/data", 0700));
+    CTL_ASSIGN(const Fd data, open_directory(path + "/data"));
+    record.disk_idmap = "none";
+    CopyOptions options;
+    if (auto view = make_root_mount(place, path, record, namespaces); !view) {
+        if (view.error().code() != ErrorCode::unsupported) return std::move(view).error();
+        CTL_ASSIGN(const auto map, IdMap::parse(record.idmap));
+        CTL_ASSIGN(options.shift, shift_between(std::nullopt, map));
+        record.disk_idmap = record.idmap;
+    }
+    CTL_ASSIGN(const CopyTotals totals, copy_tree(image.get(), data.get(), options));
+    static_cast<void>(totals);
+    return sync_file_system(data.get());
+}
+
+}  // namespace
+
+std::string writable_tree(const std::string& path, const VolumeRecord& record) {
+    return path + (record.method == "overlay" ? "/upper" : "/data");
+}
+
+std::string preferred_method(const VolumePlace& place, const std::string& image) {
+    const std::string sample = fmt::format("{}/images/{}/{}", place.state_dir, image, image_record_name);
+    const Fd from(::open(sample.c_str(), O_RDONLY | O_CLOEXEC));
+    const Fd to(::open(place.parent().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
+    const bool shares = from && to && ::ioctl(to.get(), FICLONE, from.get()) == 0;
+    return shares ? "reflink" : "overlay";
+}
+
+Result<Fd> fill_volume(const VolumePlace& place, const std::string& path, VolumeRecord& record, UserNamespaces& namespaces) {
+    CTL_TRY(make_directory(path + "/rootfs", 0755));
+    if (record.method == "overlay") {
+        CTL_ASSIGN(const Fd image, open_image(place, record));
+        CTL_TRY(make_upper(path, image.get(), record));
+        record.disk_idmap = record.idmap;
+    } else {
+        CTL_TRY(fill_data(place, path, record, namespaces));
+    }
+    return make_root_mount(place, path, record, namespaces);
+}
+
+Result<Fd> make_root_mount(const VolumePlace& place, const std::string& path, const VolumeRecord& record,
+                           UserNamespaces& namespaces) {
+    if (record.method == "overlay") return make_overlay_mount(place, path, record, namespaces);
+    CTL_ASSIGN(const Fd data, open_directory(path + "/data"));
+    if (record.idmap == record.disk_idmap) return clone_mount(data.get(), std::nullopt);
+    CTL_ASSIGN(const int user_namespace, namespaces.get(record.idmap));
+    return clone_mount(data.get(), user_namespace);
+}
+
+}  // namespace ctl::drivers::storage

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/host_state.h"
+
+// Pools of the driver "dir": a directory that keeps volumes as directories.
+
+namespace ctl::drivers::storage {
+
+/// Where a pool keeps its volumes: STATE_DIR/pools/NAME/containers.
+[[nodiscard]] std::string containers_dir(const std::string& state_dir, const std::string& pool);
+
+/// All pools, and directories in their place that are not ours.
+[[nodiscard]] Result<model::HostState> observe_pools(const std::string& state_dir);
+
+/// Makes the directory, its mark and the link to it as far as they are missing. Errors: conflict when the directory keeps
+/// containers of somebody else or belongs to another pool.
+[[nodiscard]] Status create_pool(const std::string& state_dir, const model::Entry& wanted, const std::string& name);
+
+/// Checks without writing that create_pool can work.
+[[nodiscard]] Status check_pool(const std::string& state_dir, const model::Entry& wanted, const std::string& name);
+
+/// Removes mark, link and directories of ours; what else is in the pool's directory stays. Errors: conflict when there are
+/// volumes or the pool is not ours.
+[[nodiscard]] Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner, const std::string& name);
+
+/// Writes another owner into a pool's mark; nobody when `owner` is null.
+[[nodiscard]] Status mark_pool(const std::string& state_dir, const std::string& name, const model::ResourceRef* owner);
+
+/// Deletes what an interrupted run left half made or half deleted in a pool.
+[[nodiscard]] Status sweep_pool(const std::string& state_dir, const std::string& name);
+
+/// Errors: not_found when there is no pool of that name with our mark.
+[[nodiscard]] Status require_pool(const std::string& state_dir, const std::string& name);
+
+}  // namespace ctl::drivers::storage

@@ -1,0 +1,156 @@
+#include "drivers/storage/driver.h"
+
+#include <unistd.h>
+
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "drivers/api/store.h"
+#include "drivers/storage/dir_pool.h"
+#include "drivers/storage/volume.h"
+
+namespace ctl::drivers {
+
+namespace {
+
+using diff::Change;
+using diff::Verb;
+using model::ObjectKind;
+
+class StorageDriver final : public Driver {
+public:
+    explicit StorageDriver(std::string state_dir) : state_dir_(std::move(state_dir)) {}
+
+    [[nodiscard]] const DriverInfo& info() const override { return info_; }
+    [[nodiscard]] Result<model::HostState> observe(const Interest& interest, std::stop_token stop) override;
+    [[nodiscard]] std::vector<Error> preflight(std::span<const Change> changes) override;
+    void apply(std::span<const Change> changes, const Report& report, std::stop_token stop) override;
+    [[nodiscard]] std::vector<EventSource> events() override { return {}; }
+    [[nodiscard]] bool drain(int) override { return false; }
+
+private:
+    Status apply_one(const Change& change);
+    Status apply_pool(const Change& change);
+    Status apply_volume(const Change& change);
+    Status sweep(std::span<const Change> changes);
+
+    std::string state_dir_;
+    storage::UserNamespaces namespaces_;
+    DriverInfo info_{"storage", "storage pools and volumes in directories", {ObjectKind::pool, ObjectKind::volume}};
+};
+
+std::string pool_of(const model::ObjectId& id) { return id.name.substr(0, id.name.find('/')); }
+
+const model::ResourceRef& owner_of(const Change& change) {
+    static const model::ResourceRef nobody;
+    if (change.desired) return change.desired->owner;
+    return change.observed ? change.observed->owner : nobody;
+}
+
+Result<model::HostState> StorageDriver::observe(const Interest& interest, std::stop_token) {
+    CTL_ASSIGN(model::HostState found, storage::observe_pools(state_dir_));
+    std::set<std::string> pools;
+    for (const auto& [id, entry] : found) pools.insert(id.name);
+    if (!interest.all) {
+        std::set<std::string> named;
+        for (const auto& id : interest.ids)
+            if (id.kind == ObjectKind::volume) named.insert(pool_of(id));
+        std::erase_if(pools, [&](const std::string& pool) { return !named.contains(pool); });
+    }
+    for (const auto& pool : pools) CTL_TRY(storage::observe_volumes(state_dir_, pool, found));
+    if (!interest.all) std::erase_if(found, [&](const auto& item) { return !interest.ids.contains(item.first); });
+    return found;
+}
+
+std::vector<Error> StorageDriver::preflight(std::span<const Change> changes) {
+    std::vector<Error> errors;
+    for (const auto& change : changes) {
+        if (::geteuid() != 0) {
+            errors.push_back(Error(ErrorCode::permission, "storage can only be changed by root")
+                                 .hint("run ctl with sudo")
+                                 .while_(fmt::format("checking {}", change.id.str())));
+            continue;
+        }
+        Status outcome = ok();
+        if (change.verb == Verb::create && change.desired) {
+            if (change.id.kind == ObjectKind::pool) {
+                outcome = storage::check_pool(state_dir_, *change.desired, change.id.name);
+            } else if (const auto place = storage::VolumePlace::parse(state_dir_, change.id.name); !place) {
+                outcome = place.error();
+            }
+        }
+        if (!outcome) errors.push_back(std::move(outcome).error().while_(fmt::format("checking {}", change.id.str())));
+    }
+    return errors;
+}
+
+Status StorageDriver::apply_pool(const Change& change) {
+    const std::string& name = change.id.name;
+    if (!is_plain_name(name)) return Error(ErrorCode::invalid, fmt::format("{} names no pool", ctl::quoted(name)));
+    switch (change.verb) {
+        case Verb::create:
+        case Verb::update: return storage::create_pool(state_dir_, *change.desired, name);
+        case Verb::adopt: return storage::mark_pool(state_dir_, name, &change.desired->owner);
+        case Verb::forget: return storage::mark_pool(state_dir_, name, nullptr);
+        case Verb::remove: return storage::remove_pool(state_dir_, owner_of(change), name);
+        case Verb::replace:
+        case Verb::stop: break;
+    }
+    return Error(ErrorCode::internal, fmt::format("a pool knows no {}", diff::to_string(change.verb)));
+}
+
+Status StorageDriver::apply_volume(const Change& change) {
+    CTL_ASSIGN(const auto place, storage::VolumePlace::parse(state_dir_, change.id.name));
+    switch (change.verb) {
+        case Verb::create: return storage::create_volume(place, *change.desired, namespaces_);
+        case Verb::update: return storage::update_volume(place, *change.desired, namespaces_);
+        case Verb::adopt:
+            CTL_TRY(storage::mark_volume(place, &change.desired->owner));
+            return storage::update_volume(place, *change.desired, namespaces_);
+        case Verb::forget: return storage::mark_volume(place, nullptr);
+        case Verb::remove: return storage::remove_volume(place, owner_of(change));
+        case Verb::replace:
+        case Verb::stop: break;
+    }
+    return Error(ErrorCode::internal, fmt::format("a volume knows no {}", diff::to_string(change.verb)));
+}
+
+Status StorageDriver::apply_one(const Change& change) {
+    return change.id.kind == ObjectKind::pool ? apply_pool(change) : apply_volume(change);
+}
+
+/// What an interrupted run left in the pools that are worked on now.
+Status StorageDriver::sweep(std::span<const Change> changes) {
+    std::set<std::string> pools;
+    for (const auto& change : changes)
+        if (const std::string pool = pool_of(change.id); is_plain_name(pool)) pools.insert(pool);
+    for (const auto& pool : pools)
+        if (storage::require_pool(state_dir_, pool)) CTL_TRY(storage::sweep_pool(state_dir_, pool));
+    return ok();
+}
+
+void StorageDriver::apply(std::span<const Change> changes, const Report& report, std::stop_token stop) {
+    const Status swept = sweep(changes);
+    bool removed = false;
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        if (stop.stop_requested()) {
+            report(i, Error(ErrorCode::cancelled, "interrupted before it began"));
+            continue;
+        }
+        removed = removed || (changes[i].id.kind == ObjectKind::volume && changes[i].verb == Verb::remove);
+        report(i, swept ? apply_one(changes[i]) : swept);
+    }
+    if (!removed) return;
+    // The last clone of a deleted image takes its tree along. A failure costs space only, and the next removal tries again.
+    if (const auto lock = lock_image_store(state_dir_)) static_cast<void>(remove_unused_trees(state_dir_).has_value());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Driver>> make_storage_driver(const DriverContext& context) {
+    return std::unique_ptr<Driver>(std::make_unique<StorageDriver>(context.state_dir));
+}
+
+}  // namespace ctl::drivers

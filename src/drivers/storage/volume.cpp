@@ -1,0 +1,265 @@
+#include "drivers/storage/volume.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "base/tree.h"
+#include "drivers/api/mark.h"
+#include "drivers/api/store.h"
+#include "drivers/storage/clone.h"
+#include "drivers/storage/dir_pool.h"
+#include "drivers/storage/id_map.h"
+#include "drivers/storage/mounts.h"
+
+namespace ctl::drivers::storage {
+
+namespace {
+
+/// Enough for any sensible number of maps, few enough not to fill the table of descriptors.
+constexpr std::size_t most_namespaces = 32;
+
+std::string record_path(const std::string& path) { return fmt::format("{}/{}", path, volume_record_name); }
+
+Result<VolumeRecord> read_record(const std::string& path) {
+    CTL_ASSIGN(const std::string text, read_file(record_path(path), 65536));
+    return parse_volume_record(text);
+}
+
+Status write_record(const std::string& path, const VolumeRecord& record) {
+    return write_file_atomically(record_path(path), to_json(record), 0600);
+}
+
+/// Nobody but root and the container's own root gets through here to set-id programs in the tree.
+Status close_to_others(const std::string& path, const std::string& idmap) {
+    CTL_ASSIGN(const auto map, IdMap::parse(idmap));
+    if (::chown(path.c_str(), map ? map->root() : 0, 0) != 0)
+        return system_error(errno, fmt::format("change owner of {}", ctl::quoted(path)));
+    if (::chmod(path.c_str(), 0100) != 0) return system_error(errno, fmt::format("change mode of {}", ctl::quoted(path)));
+    return ok();
+}
+
+Result<bool> exists(const std::string& path) {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) == 0) return true;
+    if (errno == ENOENT) return false;
+    return system_error(errno, fmt::format("stat {}", ctl::quoted(path)));
+}
+
+/// The record of a volume that is ours. Errors: conflict.
+Result<VolumeRecord> read_own_record(const VolumePlace& place, const model::ResourceRef& owner) {
+    auto record = read_record(place.path());
+    if (record) {
+        const auto found = read_mark(record->mark, place.id());
+        if (found && *found == owner) return record;
+    } else if (record.error().code() != ErrorCode::not_found && record.error().code() != ErrorCode::invalid) {
+        return std::move(record).error();
+    }
+    return Error(ErrorCode::conflict, fmt::format("directory {} is not ours", ctl::quoted(place.path())));
+}
+
+std::string idmap_of(const model::Volume& volume) { return volume.idmap.value_or("none"); }
+
+/// The directory under its aside name with its record in it: from here on the image's tree is known to be needed.
+Result<VolumeRecord> begin_aside(const VolumePlace& place, const std::string& aside, const model::Entry& wanted) {
+    const auto& volume = std::get<model::Volume>(wanted.object);
+    if (!volume.image || !is_plain_name(*volume.image))
+        return Error(ErrorCode::invalid,
+                     fmt::format("volume has no usable image: {}", ctl::quoted(volume.image.value_or(""))));
+    CTL_ASSIGN(const Fd parent, open_directory(place.parent()));
+    CTL_TRY(unmount_all(aside, WhenBusy::detach));
+    CTL_TRY(remove_tree(parent.get(), fmt::format("{}{}", aside_prefix, place.name)));
+    if (::mkdir(aside.c_str(), 0700) != 0) return system_error(errno, fmt::format("make directory {}", ctl::quoted(aside)));
+    CTL_ASSIGN(const Fd lock, lock_image_store(place.state_dir));
+    auto image = read_image_record(place.state_dir, *volume.image);
+    if (!image)
+        return Error(ErrorCode::not_found, fmt::format("there is no image {}", ctl::quoted(*volume.image)))
+            .caused_by(std::move(image).error());
+    VolumeRecord record;
+    record.mark = make_mark(wanted.owner, place.id());
+    record.image = *volume.image;
+    record.fingerprint = image->fingerprint;
+    record.idmap = idmap_of(volume);
+    record.method = preferred_method(place, *volume.image);
+    CTL_TRY(write_record(aside, record));
+    return record;
+}
+
+/// The directory filled by the cheapest method that works, and the mount for its rootfs/.
+Result<Fd> fill_aside(const VolumePlace& place, const std::string& aside, VolumeRecord& record, UserNamespaces& namespaces) {
+    auto mount = fill_volume(place, aside, record, namespaces);
+    if (!mount && record.method == "overlay" && mount.error().code() == ErrorCode::unsupported) {
+        CTL_ASSIGN(const Fd directory, open_directory(aside));
+        for (const auto* part : {"upper", "work", "lower"}) CTL_TRY(remove_tree(directory.get(), part));
+        record.method = "copy";
+        mount = fill_volume(place, aside, record, namespaces);
+    }
+    if (!mount) return std::move(mount).error();
+    CTL_TRY(write_record(aside, record));
+    CTL_TRY(close_to_others(aside, record.idmap));
+    return mount;
+}
+
+Status make_volume(const VolumePlace& place, const std::string& aside, const model::Entry& wanted,
+                   UserNamespaces& namespaces) {
+    CTL_ASSIGN(VolumeRecord record, begin_aside(place, aside, wanted));
+    CTL_ASSIGN(const Fd mount, fill_aside(place, aside, record, namespaces));
+    if (::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, place.path().c_str(), RENAME_NOREPLACE) != 0)
+        return system_error(errno, fmt::format("rename {}", ctl::quoted(aside)));
+    return std::get<model::Volume>(wanted.object).mounted.value_or(true) ? attach(mount, place.path() + "/rootfs") : ok();
+}
+
+bool is_ready(int directory, const VolumeRecord& record) {
+    return record.shifting_to.empty() && is_mounted(directory, "rootfs", record.method == "overlay");
+}
+
+/// Ends a shift of ids that `record.shifting_to` announces.
+Status finish_shift(const VolumePlace& place, VolumeRecord& record) {
+    if (record.shifting_to.empty()) return ok();
+    CTL_ASSIGN(const auto from, IdMap::parse(record.disk_idmap));
+    CTL_ASSIGN(const auto to, IdMap::parse(record.shifting_to));
+    CTL_ASSIGN(const IdShift shift, shift_between(from, to));
+    CTL_ASSIGN(const Fd tree, open_directory(writable_tree(place.path(), record)));
+    CTL_TRY(shift_tree(tree.get(), shift));
+    record.disk_idmap = record.shifting_to;
+    record.shifting_to.clear();
+    return write_record(place.path(), record);
+}
+
+/// Whose ids the writable tree has to have on disk to be seen with `idmap`.
+Result<std::string> disk_idmap_for(const VolumePlace& place, VolumeRecord record, const std::string& idmap,
+                                   UserNamespaces& namespaces) {
+    if (record.method == "overlay") return idmap;
+    if (record.disk_idmap != "none") return idmap;
+    record.idmap = idmap;
+    const auto mount = make_root_mount(place, place.path(), record, namespaces);
+    if (!mount && mount.error().code() != ErrorCode::unsupported) return mount.error();
+    return mount ? record.disk_idmap : idmap;
+}
+
+Status change_idmap(const VolumePlace& place, VolumeRecord& record, const std::string& idmap, UserNamespaces& namespaces) {
+    CTL_TRY(finish_shift(place, record));
+    if (record.idmap == idmap) return close_to_others(place.path(), idmap);
+    CTL_ASSIGN(const auto from, IdMap::parse(record.disk_idmap));
+    CTL_ASSIGN(const auto to, IdMap::parse(idmap));
+    CTL_ASSIGN(const IdShift checked, shift_between(from, to));
+    static_cast<void>(checked);
+    CTL_TRY(unmount_all(place.path(), WhenBusy::fail));
+    CTL_ASSIGN(const std::string disk_idmap, disk_idmap_for(place, record, idmap, namespaces));
+    record.idmap = idmap;
+    if (record.disk_idmap != disk_idmap) record.shifting_to = disk_idmap;
+    CTL_TRY(write_record(place.path(), record));
+    CTL_TRY(finish_shift(place, record));
+    return close_to_others(place.path(), idmap);
+}
+
+model::Entry observe_volume(int directory, const VolumePlace& place) {
+    model::Entry entry;
+    model::Volume volume;
+    const auto record = read_record(place.path());
+    const Fd own(::openat(directory, place.name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (record && own) {
+        volume.image = record->image;
+        volume.idmap = record->idmap;
+        volume.mounted = is_ready(own.get(), *record);
+        if (const auto owner = read_mark(record->mark, place.id())) {
+            entry.mark = model::Mark::complete;
+            entry.owner = *owner;
+        }
+    }
+    entry.object = volume;
+    return entry;
+}
+
+}  // namespace
+
+Result<int> UserNamespaces::get(const std::string& idmap) {
+    if (const auto found = known_.find(idmap); found != known_.end()) return found->second.get();
+    CTL_ASSIGN(const auto map, IdMap::parse(idmap));
+    if (!map) return Error(ErrorCode::internal, "a user namespace was asked for without an id map");
+    CTL_ASSIGN(Fd made, make_user_namespace(*map));
+    if (known_.size() >= most_namespaces) known_.clear();
+    return known_.emplace(idmap, std::move(made)).first->second.get();
+}
+
+Result<VolumePlace> VolumePlace::parse(const std::string& state_dir, const std::string& id) {
+    const std::size_t slash = id.find('/');
+    VolumePlace place{state_dir, id.substr(0, slash), slash == std::string::npos ? "" : id.substr(slash + 1)};
+    if (!is_plain_name(place.pool) || !is_plain_name(place.name))
+        return Error(ErrorCode::invalid, fmt::format("{} names no volume", ctl::quoted(id))).hint("write POOL/NAME");
+    return place;
+}
+
+std::string VolumePlace::parent() const { return containers_dir(state_dir, pool); }
+
+Status observe_volumes(const std::string& state_dir, const std::string& pool, model::HostState& state) {
+    const std::string path = containers_dir(state_dir, pool);
+    const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory)
+        return errno == ENOENT || errno == ENOTDIR ? ok() : system_error(errno, fmt::format("open {}", ctl::quoted(path)));
+    CTL_ASSIGN(const auto names, directory_names(directory.get()));
+    for (const auto& name : names) {
+        const VolumePlace place{state_dir, pool, name};
+        if (is_plain_name(name)) state.emplace(place.id(), observe_volume(directory.get(), place));
+    }
+    return ok();
+}
+
+Status create_volume(const VolumePlace& place, const model::Entry& wanted, UserNamespaces& namespaces) {
+    CTL_TRY(require_pool(place.state_dir, place.pool));
+    CTL_ASSIGN(const bool there, exists(place.path()));
+    if (there) return update_volume(place, wanted, namespaces);
+    const std::string aside = fmt::format("{}/{}{}", place.parent(), aside_prefix, place.name);
+    auto made = make_volume(place, aside, wanted, namespaces);
+    if (made) return ok();
+    CTL_ASSIGN(const Fd parent, open_directory(place.parent()));
+    CTL_TRY(remove_tree(parent.get(), fmt::format("{}{}", aside_prefix, place.name)));
+    return made;
+}
+
+Status update_volume(const VolumePlace& place, const model::Entry& wanted, UserNamespaces& namespaces) {
+    const auto& volume = std::get<model::Volume>(wanted.object);
+    CTL_ASSIGN(VolumeRecord record, read_own_record(place, wanted.owner));
+    if (volume.image && *volume.image != record.image)
+        return Error(ErrorCode::conflict, fmt::format("the volume is a clone of {}, not of {}", ctl::quoted(record.image),
+                                                      ctl::quoted(*volume.image)))
+            .hint("delete the container first");
+    if (volume.idmap) CTL_TRY(change_idmap(place, record, *volume.idmap, namespaces));
+    CTL_TRY(finish_shift(place, record));
+    if (!volume.mounted) return ok();
+    CTL_ASSIGN(const Fd directory, open_directory(place.path()));
+    if (is_ready(directory.get(), record) == *volume.mounted) return ok();
+    CTL_TRY(unmount_all(place.path(), WhenBusy::fail));
+    if (!*volume.mounted) return ok();
+    CTL_ASSIGN(const Fd mount, make_root_mount(place, place.path(), record, namespaces));
+    return attach(mount, place.path() + "/rootfs");
+}
+
+Status remove_volume(const VolumePlace& place, const model::ResourceRef& owner) {
+    CTL_ASSIGN(const bool there, exists(place.path()));
+    if (!there) return ok();
+    CTL_ASSIGN(const VolumeRecord record, read_own_record(place, owner));
+    CTL_ASSIGN(const Fd parent, open_directory(place.parent()));
+    CTL_TRY(unmount_all(place.path(), WhenBusy::detach));
+    // Under the aside name it is gone for everybody, and an interrupted removal is ended by the next run.
+    const std::string aside = fmt::format("{}{}", aside_prefix, place.name);
+    CTL_TRY(remove_tree(parent.get(), aside));
+    if (::renameat(parent.get(), place.name.c_str(), parent.get(), aside.c_str()) != 0)
+        return system_error(errno, fmt::format("move {} aside", ctl::quoted(place.path())));
+    return remove_tree(parent.get(), aside);
+}
+
+Status mark_volume(const VolumePlace& place, const model::ResourceRef* owner) {
+    CTL_ASSIGN(VolumeRecord record, read_record(place.path()));
+    record.mark = owner == nullptr ? std::string() : make_mark(*owner, place.id());
+    return write_record(place.path(), record);
+}
+
+}  // namespace ctl::drivers::storage

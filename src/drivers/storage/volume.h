@@ -1,0 +1,57 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "model/host_state.h"
+
+// A volume in a pool: POOL/containers/NAME with
+//   volume.json   what it is (drivers/api/store.h)
+//   rootfs/       where the container's root filesystem is mounted, ids as the container's map has them on the host
+//   upper/ work/  overlay: what differs from the image
+//   lower/        overlay: where the image's tree is mounted for a moment with its ids shifted
+//   data/         reflink, copy: the whole tree
+
+namespace ctl::drivers::storage {
+
+/// User namespaces by id map, made once.
+class UserNamespaces {
+public:
+    [[nodiscard]] Result<int> get(const std::string& idmap);
+
+private:
+    std::map<std::string, Fd> known_;
+};
+
+/// A volume's name and the directories it belongs to.
+struct VolumePlace {
+    std::string state_dir;
+    std::string pool;
+    std::string name;
+
+    /// From POOL/NAME. Errors: invalid.
+    [[nodiscard]] static Result<VolumePlace> parse(const std::string& state_dir, const std::string& id);
+    [[nodiscard]] std::string parent() const;
+    [[nodiscard]] std::string path() const { return parent() + "/" + name; }
+    [[nodiscard]] model::ObjectId id() const { return {model::ObjectKind::volume, pool + "/" + name}; }
+};
+
+/// All volumes of a pool, and directories in their place that are not ours.
+[[nodiscard]] Status observe_volumes(const std::string& state_dir, const std::string& pool, model::HostState& state);
+
+/// Clones the image and mounts the clone; brings one that is there already up to date. Errors: not_found without the pool
+/// or the image; conflict when the directory is not ours.
+[[nodiscard]] Status create_volume(const VolumePlace& place, const model::Entry& wanted, UserNamespaces& namespaces);
+
+/// Id map, mount and mark as wanted. Errors: conflict when it is in use and has to be mounted anew.
+[[nodiscard]] Status update_volume(const VolumePlace& place, const model::Entry& wanted, UserNamespaces& namespaces);
+
+/// Unmounts and deletes. Nothing there is success.
+[[nodiscard]] Status remove_volume(const VolumePlace& place, const model::ResourceRef& owner);
+
+/// Writes another owner into a volume's mark; nobody when `owner` is null.
+[[nodiscard]] Status mark_volume(const VolumePlace& place, const model::ResourceRef* owner);
+
+}  // namespace ctl::drivers::storage
