@@ -24,7 +24,6 @@ struct WatchOptions {
     std::chrono::milliseconds resync{300'000};  ///< a look at everything though nothing was heard
     std::chrono::milliseconds first_retry{2'000};
     std::chrono::milliseconds last_retry{300'000};
-    std::chrono::milliseconds lock_wait{30'000};
 };
 
 /// Reads the folder's manifests: a stack, valid when `diagnostics` has no errors.
