@@ -44,10 +44,13 @@ std::string_view severity_colour(Severity severity) {
     return bold;
 }
 
+/// A line of a manifest: a tab is one column wide, and a backslash stays one.
 std::string printable(std::string_view text) {
     std::string blanks(text);
     std::replace(blanks.begin(), blanks.end(), '\t', ' ');
-    return escaped(blanks);
+    std::string out;
+    for (const auto piece : split(blanks, '\\')) out += (piece.data() == blanks.data() ? "" : "\\") + escaped(piece);
+    return out;
 }
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }

@@ -1,6 +1,7 @@
 #include "model/validate.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -55,7 +56,7 @@ std::string Validation::suggestion(std::string_view name, const std::vector<std:
     if (suggestions_left_ == 0) return otherwise;
     --suggestions_left_;
     const std::string_view near = nearest(name, known);
-    return near.empty() ? otherwise : fmt::format("did you mean {}", quoted(near));
+    return near.empty() ? otherwise : fmt::format("did you mean {}?", escaped(near));
 }
 
 const resource::Network* Validation::network(std::string_view name) const {
@@ -196,7 +197,21 @@ void validate_names(Validation& validation) {
     check_duplicates(validation, stack.containers, "container");
 }
 
+namespace {
+
+/// True when a document is missing or has holes: what refers to it would be called unknown.
+bool is_incomplete(const Diagnostics& diagnostics) {
+    constexpr std::array<std::string_view, 9> rules{"unreadable",  "bad-byte",   "yaml-syntax", "yaml-depth", "yaml-size",
+                                                    "yaml-faults", "yaml-alias", "yaml-key",    "yaml-merge"};
+    return std::any_of(diagnostics.all().begin(), diagnostics.all().end(), [&](const Diagnostic& diagnostic) {
+        return std::find(rules.begin(), rules.end(), diagnostic.rule) != rules.end();
+    });
+}
+
+}  // namespace
+
 void validate(const resource::Stack& stack, Diagnostics& diagnostics) {
+    if (is_incomplete(diagnostics)) return;
     Validation validation(stack, diagnostics);
     validate_names(validation);
     validate_networks(validation);

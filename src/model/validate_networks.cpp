@@ -16,6 +16,14 @@ constexpr std::string_view address_keys[] = {"ipv4.address", "ipv6.address"};
 
 bool is_in(const IpAddress& address, std::string_view block) { return Cidr::parse(block)->contains(address); }
 
+/// The address after a subnet's own, by custom the router's.
+Cidr first_host(const Cidr& cidr) {
+    Cidr host = cidr.network();
+    auto& last = host.address.bytes[host.address.bits() / 8 - 1];
+    last = static_cast<std::uint8_t>(last | 1U);
+    return host;
+}
+
 void check_address(Validation& validation, std::string_view key, const Value& value) {
     if (value.text == "none" || value.text == "auto") return;
     const bool is_v4 = key == "ipv4.address";
@@ -33,9 +41,11 @@ void check_address(Validation& validation, std::string_view key, const Value& va
                                value.where, fmt::format("write for instance {}", example));
         return;
     }
+    const bool is_special = !unusable_reason(first_host(*cidr)).empty();
     if (const std::string reason = unusable_reason(*cidr); !reason.empty())
-        validation.error("address-unusable", fmt::format("{} {}", value.text, reason), value.where,
-                         fmt::format("use another address, for instance {}", example));
+        validation.error(
+            "address-unusable", fmt::format("{} {}", value.text, reason), value.where,
+            fmt::format("use another address, for instance {}", is_special ? example : first_host(*cidr).str()));
 }
 
 void check_mtu(Validation& validation, const Network& network) {

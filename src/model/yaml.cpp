@@ -53,9 +53,10 @@ public:
     std::vector<Node> take_documents() { return std::move(documents_); }
 
     void OnDocumentStart(const YAML::Mark& mark) override {
+        has_hole_ = false;
         if (std::exchange(first_document_, false) || source_.has(offset(mark), "---")) return;
         fault("yaml-syntax", "text after the end of the document", place(mark),
-              "is the indentation right; documents are separated by a line ---");
+              "is the indentation right? Documents are separated by a line ---");
         throw Stop();
     }
     void OnDocumentEnd() override {}
@@ -69,6 +70,7 @@ public:
     }
 
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+        has_hole_ = true;
         if (!is_merge_value())
             fault("yaml-alias", "aliases (*name) are not supported", place(mark),
                   "write the value out, or put what is shared in a profile");
@@ -90,7 +92,7 @@ public:
             throw Stop();
         }
         if (text.find('\0') != std::string::npos)
-            fault("bad-byte", "the value has a NUL character", node.where, "remove the \\0");
+            hole("bad-byte", "the value has a NUL character", node.where, "remove the \\0");
         attach(std::move(node));
     }
 
@@ -139,6 +141,12 @@ private:
         throw Stop();
     }
 
+    /// A fault after which the document lacks what stands there, so that it is not returned.
+    void hole(std::string rule, std::string message, SourceSpan where, std::string hint) {
+        has_hole_ = true;
+        fault(std::move(rule), std::move(message), std::move(where), std::move(hint));
+    }
+
     void check_tag(const YAML::Mark& mark, const std::string& tag) {
         if (tag.empty() || tag == "?" || tag == "!" || tag == "tag:yaml.org,2002:str") return;
         fault("yaml-tag", fmt::format("the tag {} is not supported", shown(tag)), place(mark),
@@ -175,7 +183,7 @@ private:
             throw Stop();
         }
         if (open_.empty()) {
-            if (!node.is_null()) documents_.push_back(std::move(node));
+            if (!node.is_null() && !has_hole_) documents_.push_back(std::move(node));
             return;
         }
         Open& parent = open_.back();
@@ -192,17 +200,17 @@ private:
 
     bool check_key(const Node& key) {
         if (!key.is_scalar()) {
-            fault("yaml-key", key.is_null() ? "a key is missing" : "a key must be plain text, not a list or a map",
-                  key.where, "write key: value; is a bracket or a quote missing");
+            hole("yaml-key", key.is_null() ? "a key is missing" : "a key must be plain text, not a list or a map", key.where,
+                 "write key: value; is a bracket or a quote missing?");
             return false;
         }
         if (key.text == "<<" && !key.quoted) {
-            fault("yaml-merge", "merge keys (<<) are not supported", key.where,
-                  "put what several containers share in a profile");
+            hole("yaml-merge", "merge keys (<<) are not supported", key.where,
+                 "put what several containers share in a profile");
             return false;
         }
         if (escaped(key.text) != key.text && key.text.find_first_of("\n\r\t") != std::string::npos) {
-            fault("yaml-key", fmt::format("the key {} has a line break or a tab", shown(key.text)), key.where, "remove it");
+            hole("yaml-key", fmt::format("the key {} has a line break or a tab", shown(key.text)), key.where, "remove it");
             return false;
         }
         return true;
@@ -237,6 +245,7 @@ private:
     std::size_t nodes_ = 0;
     std::size_t faults_ = 0;
     bool first_document_ = true;
+    bool has_hole_ = false;
 };
 
 struct Reason {
@@ -253,10 +262,10 @@ const Reason reasons[] = {
     {YAML::ErrorMsg::END_OF_MAP_FLOW, "the map is not closed", "add }, or a comma between its keys"},
     {YAML::ErrorMsg::END_OF_SEQ_FLOW, "the list is not closed", "add ], or a comma between its items"},
     {YAML::ErrorMsg::MAP_VALUE, "a value is not possible here",
-     "put text that has a colon and a blank in quotes; is the indentation right"},
-    {YAML::ErrorMsg::MAP_KEY, "a key is not possible here", "is the indentation right"},
+     "put text that has a colon and a blank in quotes; is the indentation right?"},
+    {YAML::ErrorMsg::MAP_KEY, "a key is not possible here", "is the indentation right?"},
     {YAML::ErrorMsg::BLOCK_ENTRY, "a list item is not possible here",
-     "is the indentation right; begin the list on a line of its own"},
+     "is the indentation right? Begin a list on a line of its own"},
     {YAML::ErrorMsg::FLOW_END, "a bracket is closed that was not opened", "remove it, or put the text in quotes"},
     {YAML::ErrorMsg::TAB_IN_INDENTATION, "a tab is used to indent", "indent with blanks"},
     {YAML::ErrorMsg::EOF_IN_SCALAR, "the quoted text does not end", "add the closing quote"},
@@ -286,7 +295,7 @@ SourceSpan whole_file(std::string_view file_name) { return {std::make_shared<con
 
 void report_size(std::string_view file_name, std::size_t limit, Diagnostics& diagnostics) {
     diagnostics.error("yaml-size", fmt::format("larger than {} bytes", limit), whole_file(file_name),
-                      "split it into several stacks; was another kind of file given");
+                      "split it into several stacks; is this a manifest?");
 }
 
 }  // namespace

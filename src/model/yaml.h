@@ -18,7 +18,7 @@ struct YamlLimits {
 };
 
 /// The documents of a YAML stream, with positions. Faults (syntax, duplicate keys, aliases, anchors, bad UTF-8, control
-/// characters, depth, size) go to `diagnostics`; the documents that could be read all the same are returned.
+/// characters, depth, size) go to `diagnostics`; the documents that are whole all the same are returned.
 [[nodiscard]] std::vector<Node> load_yaml(std::string_view text, std::string_view file_name, Diagnostics& diagnostics,
                                           const YamlLimits& limits = {});
 

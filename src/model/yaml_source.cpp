@@ -10,7 +10,7 @@ namespace ctl::model {
 
 namespace {
 
-constexpr std::string_view byte_hint = "a manifest is plain text in UTF-8; was another kind of file given";
+constexpr std::string_view byte_hint = "a manifest is plain text in UTF-8; is this a manifest?";
 
 /// The length of the sequence at the front that a manifest may have, 0 if it may not.
 std::size_t allowed_sequence(std::string_view text) {
