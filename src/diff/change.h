@@ -45,13 +45,13 @@ struct Change {
     model::ObjectId id;
     Verb verb = Verb::update;
     model::Effect effect = model::Effect::live;  ///< the dearest of its fields'
-    std::vector<FieldChange> fields;             ///< create and delete list none: `desired` and `observed` say all
-    std::string reason;                          ///< for people: "new in the stack", "gone from the host", "mtu changed"
+    std::vector<FieldChange> fields{};           ///< create and delete list none: `desired` and `observed` say all
+    std::string reason{};                        ///< for people: "new in the stack", "gone from the host", "mtu changed"
     bool deferred = false;                       ///< stored now, effective when the container restarts (on_restart_needed: defer)
     /// The object as it shall be, with the members that others put into merged sets. Absent for delete and forget.
-    std::optional<model::Entry> desired;
+    std::optional<model::Entry> desired{};
     /// The object as it was observed. Absent when it isn't there.
-    std::optional<model::Entry> observed;
+    std::optional<model::Entry> observed{};
 };
 
 }  // namespace ctl::diff
