@@ -63,6 +63,19 @@ std::vector<std::string> directories_below(const std::string& root) {
     return found;
 }
 
+std::set<pid_t> processes_below(const std::string& root) {
+    std::set<pid_t> found;
+    for (const auto& dir : directories_below(root)) {
+        const auto pids = read_file(dir + "/cgroup.procs");
+        if (!pids) continue;
+        for (const auto line : split(*pids, '\n')) {
+            pid_t pid = 0;
+            if (std::from_chars(line.data(), line.data() + line.size(), pid).ec == std::errc() && pid > 1) found.insert(pid);
+        }
+    }
+    return found;
+}
+
 }  // namespace
 
 Cgroups Cgroups::find() {
@@ -199,19 +212,14 @@ Status Cgroups::set_frozen(const std::string& name, bool frozen) const {
     return Error(ErrorCode::timeout, fmt::format("the processes did not {} within 10 s", frozen ? "freeze" : "thaw"));
 }
 
-std::vector<pid_t> Cgroups::processes(const std::string& name) const {
+bool Cgroups::is_alone(const std::string& name) const {
+    return bases_.empty() || processes_below(fmt::format("{}/{}/payload", bases_.front().path, name)).size() <= 1;
+}
+
+std::set<pid_t> Cgroups::processes(const std::string& name) const {
     std::set<pid_t> found;
-    for (const auto& base : bases_)
-        for (const auto& dir : directories_below(fmt::format("{}/{}", base.path, name))) {
-            const auto pids = read_file(dir + "/cgroup.procs");
-            if (!pids) continue;
-            for (const auto line : split(*pids, '\n')) {
-                pid_t pid = 0;
-                if (std::from_chars(line.data(), line.data() + line.size(), pid).ec == std::errc() && pid > 1)
-                    found.insert(pid);
-            }
-        }
-    return {found.begin(), found.end()};
+    for (const auto& base : bases_) found.merge(processes_below(fmt::format("{}/{}", base.path, name)));
+    return found;
 }
 
 Status Cgroups::remove(const std::string& name) const {

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <string>
@@ -39,6 +40,9 @@ public:
     /// Freezes or thaws all processes of the container and waits for it. `timeout` after 10 s.
     [[nodiscard]] Status set_frozen(const std::string& name, bool frozen) const;
 
+    /// Is there at most one process in the container?
+    [[nodiscard]] bool is_alone(const std::string& name) const;
+
     /// Kills what still runs in the container's cgroups and removes them. What a dead monitor leaves is gone afterwards.
     [[nodiscard]] Status remove(const std::string& name) const;
     /// Removes the directories of all containers once nothing is in them. Not while a container starts.
@@ -54,7 +58,7 @@ private:
     [[nodiscard]] const Base* base_of(const std::string& controller) const;
     [[nodiscard]] std::optional<std::string> limit_file(const std::string& name, const std::string& controller,
                                                         const char* v1, const char* v2) const;
-    [[nodiscard]] std::vector<pid_t> processes(const std::string& name) const;
+    [[nodiscard]] std::set<pid_t> processes(const std::string& name) const;
 
     std::vector<Base> bases_;
     std::set<std::string> unified_;

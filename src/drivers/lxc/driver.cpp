@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
@@ -120,8 +121,13 @@ public:
         epoll_event events[64];
         for (int count = 0; (count = ::epoll_wait(fd, events, 64, 0)) > 0;) {
             ended = true;
-            for (int i = 0; i < count; ++i)
-                std::erase_if(connections_, [&](const auto& known) { return known.second.get() == events[i].data.fd; });
+            for (int i = 0; i < count; ++i) {
+                const auto known = std::find_if(connections_.begin(), connections_.end(),
+                                                [&](const auto& one) { return one.second.get() == events[i].data.fd; });
+                if (known == connections_.end()) continue;
+                host_.monitors.settle(known->first);
+                connections_.erase(known);
+            }
         }
         return ended;
     }

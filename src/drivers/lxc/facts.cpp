@@ -49,10 +49,12 @@ std::optional<int> number(std::string_view text) {
 }
 
 std::optional<int> signal_number(std::string_view name) {
-    if (const auto plain = number(name)) return plain;
+    const auto in_range = [](std::optional<int> signal) { return signal && *signal > 0 && *signal <= SIGRTMAX; };
+    if (const auto plain = number(name); in_range(plain)) return plain;
     if (name.starts_with("SIGRTMIN+")) {
-        const auto offset = number(name.substr(9));
-        return offset ? std::optional(SIGRTMIN + *offset) : std::nullopt;
+        auto signal = number(name.substr(9));
+        if (signal) *signal += SIGRTMIN;
+        return in_range(signal) ? signal : std::nullopt;
     }
     if (!name.starts_with("SIG")) return std::nullopt;
     for (int signal = 1; signal < SIGSYS + 1; ++signal) {

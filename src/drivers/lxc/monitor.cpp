@@ -11,8 +11,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <fmt/format.h>
@@ -26,6 +28,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::chrono::milliseconds glance = 10ms;  ///< between looks at a container that shall stop
+constexpr std::chrono::milliseconds repeat = 1s;    ///< between two requests to shut down
+constexpr std::chrono::milliseconds deafness = 1s;  ///< after which an init that takes no such request is killed
+constexpr std::chrono::milliseconds settling = 20ms;
+constexpr std::chrono::seconds killed_deadline = 20s;
+
 struct PutContainer {
     void operator()(lxc_container* container) const { ::lxc_container_put(container); }
 };
@@ -33,6 +41,12 @@ using ContainerPtr = std::unique_ptr<lxc_container, PutContainer>;
 
 ContainerPtr open_container(const std::string& name, const std::string& lxcpath) {
     return ContainerPtr(::lxc_container_new(name.c_str(), lxcpath.c_str()));
+}
+
+/// To the container's process 1; by a descriptor, so that no other process can have got its number meanwhile.
+void send_signal(const ContainerPtr& container, int signal) {
+    const Fd init(container->init_pidfd(container.get()));
+    if (init) ::syscall(SYS_pidfd_send_signal, init.get(), signal, nullptr, 0);
 }
 
 /// liblxc's own short form of addresses that don't fit a socket's name (FNV-1a, 64 bits).
@@ -43,6 +57,19 @@ std::uint64_t fnv_hash(std::string_view text) {
         hash *= 0x100000001b3ULL;
     }
     return hash;
+}
+
+/// Process 1 of a namespace only ever gets signals that it handles, or blocks to read them from a descriptor.
+bool takes_signal(pid_t process, int signal) {
+    const auto status = read_file(fmt::format("/proc/{}/status", process));
+    if (!status) return false;
+    const auto bit = std::uint64_t{1} << (signal - 1);
+    for (const std::string_view field : {"SigCgt:\t", "SigBlk:\t"}) {
+        const std::size_t at = status->find(field);
+        if (at == std::string::npos) continue;
+        if ((std::strtoull(status->c_str() + at + field.size(), nullptr, 16) & bit) != 0) return true;
+    }
+    return false;
 }
 
 bool wait_hangup(const Fd& connection, std::chrono::milliseconds deadline) {
@@ -102,17 +129,54 @@ bool Monitors::wait_running(const std::string& name, std::chrono::seconds deadli
     return container && container->wait(container.get(), "RUNNING", static_cast<int>(deadline.count()));
 }
 
-Status Monitors::stop(const std::string& name, int signal, std::chrono::milliseconds patience) const {
+void Monitors::settle(const std::string& name) const {
+    // A connection to a socket that is being closed hangs up at once; one to a container started anew does not.
+    const Fd again = connect(name);
+    if (again) wait_hangup(again, settling);
+}
+
+Status Monitors::stop(const std::string& name, int signal, std::chrono::milliseconds patience,
+                      const std::function<bool(pid_t init)>& is_over) const {
+    using Clock = std::chrono::steady_clock;
     const Fd connection = connect(name);
     if (!connection) return ok();
     const auto container = open_container(name, lxcpath_);
     if (!container) return Error(ErrorCode::io, fmt::format("liblxc can't open container {}", ctl::quoted(name)));
-    for (const auto& [sent, deadline] : {std::pair{signal, patience}, std::pair{SIGKILL, std::chrono::milliseconds(20s)}}) {
-        const Fd init(container->init_pidfd(container.get()));
-        if (init) ::syscall(SYS_pidfd_send_signal, init.get(), sent, nullptr, 0);
-        if (wait_hangup(connection, deadline)) return ok();
+
+    const auto begin = Clock::now();
+    std::optional<Clock::time_point> asked;
+    while (Clock::now() - begin < patience) {
+        const pid_t init = container->init_pid(container.get());
+        if (asked && is_over(init)) break;
+        // One that has just started may not take the signal yet; one that never will is not worth the whole patience.
+        if (takes_signal(init, signal)) {
+            if (!asked || Clock::now() - *asked > repeat) {
+                send_signal(container, signal);
+                asked = Clock::now();
+            }
+        } else if (!asked && Clock::now() - begin > deafness) {
+            break;
+        }
+        if (wait_hangup(connection, glance)) {
+            settle(name);
+            return ok();
+        }
     }
-    return Error(ErrorCode::timeout, fmt::format("container {} did not stop within 20 s of being killed", ctl::quoted(name)))
+    return kill(name);
+}
+
+Status Monitors::kill(const std::string& name) const {
+    const Fd connection = connect(name);
+    if (!connection) return ok();
+    const auto container = open_container(name, lxcpath_);
+    if (!container) return Error(ErrorCode::io, fmt::format("liblxc can't open container {}", ctl::quoted(name)));
+    send_signal(container, SIGKILL);
+    if (wait_hangup(connection, killed_deadline)) {
+        settle(name);
+        return ok();
+    }
+    return Error(ErrorCode::timeout, fmt::format("container {} did not stop within {} s of being killed", ctl::quoted(name),
+                                                 killed_deadline.count()))
         .hint("look for processes in uninterruptible sleep: ps -eo pid,stat,comm");
 }
 

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <set>
 #include <string>
 
@@ -23,6 +24,8 @@ public:
 
     /// A connection that hangs up when the container has stopped completely; empty if it isn't running.
     [[nodiscard]] Fd connect(const std::string& name) const;
+    /// After a hang-up: waits until the dead monitor's socket is gone too, which the kernel closes a moment later.
+    void settle(const std::string& name) const;
 
     /// The container's process 1, as our process namespace numbers it; -1 when there is none.
     [[nodiscard]] pid_t init_pid(const std::string& name) const;
@@ -30,9 +33,13 @@ public:
     /// Waits until a container that is starting runs. False if it stopped instead, or at the deadline.
     [[nodiscard]] bool wait_running(const std::string& name, std::chrono::seconds deadline) const;
 
-    /// Sends the container's process 1 `signal`, waits `patience` for the container's end, then kills it. Done when the
-    /// monitor has cleaned up; a container that isn't running is stopped already.
-    [[nodiscard]] Status stop(const std::string& name, int signal, std::chrono::milliseconds patience) const;
+    /// Sends the container's process 1 `signal` and waits `patience` for the container's end, or until `is_over` says that
+    /// waiting is of no use any more; then kills it. Done when the monitor has cleaned up; a container that isn't running is
+    /// stopped already.
+    [[nodiscard]] Status stop(const std::string& name, int signal, std::chrono::milliseconds patience,
+                              const std::function<bool(pid_t init)>& is_over) const;
+    /// Kills the container's process 1 and waits until the monitor has cleaned up.
+    [[nodiscard]] Status kill(const std::string& name) const;
 
 private:
     [[nodiscard]] std::string address(const std::string& name) const;

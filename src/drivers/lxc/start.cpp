@@ -21,6 +21,26 @@ using namespace std::chrono_literals;
 constexpr auto start_deadline = 60s;
 constexpr auto shutdown_patience = 10s;
 
+/// busybox asks all processes to end and then sleeps for two seconds, whether any is left or not. Once it has been alone for
+/// three looks there is nothing to wait for. Any other init may be busy on its own account.
+class BusyboxHalt {
+public:
+    BusyboxHalt(const std::string& name, const Cgroups& cgroups) : name_(name), cgroups_(cgroups) {}
+
+    bool is_over(pid_t init) {
+        char program[4096];
+        const ssize_t size = ::readlink(fmt::format("/proc/{}/exe", init).c_str(), program, sizeof program);
+        const bool busybox = size > 0 && std::string_view(program, static_cast<std::size_t>(size)).ends_with("/busybox");
+        looks_alone_ = busybox && cgroups_.is_alone(name_) ? looks_alone_ + 1 : 0;
+        return looks_alone_ >= 3;
+    }
+
+private:
+    const std::string& name_;
+    const Cgroups& cgroups_;
+    int looks_alone_ = 0;
+};
+
 Error start_error(const std::string& name, const Paths& paths, const Result<ProcessResult>& ended) {
     const auto log = read_file(paths.log(name));
     std::string why = log ? first_error(*log) : std::string();
@@ -37,7 +57,7 @@ Error start_error(const std::string& name, const Paths& paths, const Result<Proc
 Status start_container(const std::string& name, const Paths& paths, const Monitors& monitors, const Cgroups& cgroups) {
     if (monitors.is_running(name)) {
         if (monitors.wait_running(name, 30s)) return ok();
-        CTL_TRY(monitors.stop(name, SIGKILL, 1s));
+        CTL_TRY(monitors.kill(name));
     }
     CTL_TRY(cgroups.remove(name));
     CTL_ASSIGN(const auto config, read_file(paths.config(name)));
@@ -47,7 +67,7 @@ Status start_container(const std::string& name, const Paths& paths, const Monito
         run_process({paths.start_helper(), name, paths.lxcpath, paths.started(name), paths.log(name)}, start_deadline);
     if (ended && ended->exit_code == 0) return ok();
     Error error = start_error(name, paths, ended);
-    static_cast<void>(monitors.stop(name, SIGKILL, 1s));
+    static_cast<void>(monitors.kill(name));
     static_cast<void>(cgroups.remove(name));
     ::unlink(paths.started(name).c_str());
     return error;
@@ -58,7 +78,9 @@ Status stop_container(const std::string& name, const Paths& paths, const Monitor
         if (cgroups.is_frozen(name)) CTL_TRY(cgroups.set_frozen(name, false));
         auto config = read_file(paths.started(name));
         if (!config) config = read_file(paths.config(name));
-        CTL_TRY(monitors.stop(name, config ? halt_signal_in(*config) : SIGPWR, shutdown_patience));
+        BusyboxHalt halt(name, cgroups);
+        CTL_TRY(monitors.stop(name, config ? halt_signal_in(*config) : SIGPWR, shutdown_patience,
+                              [&](pid_t init) { return halt.is_over(init); }));
     }
     CTL_TRY(cgroups.remove(name));
     ::unlink(paths.started(name).c_str());

@@ -320,7 +320,6 @@ TEST_CASE("a starter or a monitor that is killed leaves nothing that a retry can
     wanted.state = ContainerState::stopped;
     REQUIRE_OK(host.create("web", wanted));
     wanted.state = ContainerState::running;
-    std::filesystem::copy_file(host.lxcpath() + "/web/config", host.run_file("web.conf"));
     std::vector<std::string> words{CTL_BINARY_DIR "/lib/ctl/ctl-lxc-start", "web", host.lxcpath(), host.run_file("web.conf"),
                                    host.run_file("web.log")};
     std::vector<char*> argv;
@@ -328,6 +327,7 @@ TEST_CASE("a starter or a monitor that is killed leaves nothing that a retry can
     argv.push_back(nullptr);
     for (const int after : {0, 1, 2, 4, 6, 8, 12}) {
         CAPTURE(after);
+        std::filesystem::copy_file(host.lxcpath() + "/web/config", host.run_file("web.conf"));
         pid_t starter = -1;
         REQUIRE(::posix_spawn(&starter, argv[0], nullptr, nullptr, argv.data(), environ) == 0);
         ::poll(nullptr, 0, after);

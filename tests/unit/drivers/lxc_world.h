@@ -8,7 +8,7 @@
 
 namespace ctl::test {
 
-/// Runs `tests` in that world and returns what it returned; 77 with the reason on standard error where it is impossible.
+/// Runs `tests` in that world and returns what it returned; 77 with the reason on standard output where it is impossible.
 int run_in_own_world(const std::function<int()>& tests);
 
 /// Below it tests may write what they like; it is a tmpfs.

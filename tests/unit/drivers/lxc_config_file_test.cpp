@@ -1,0 +1,227 @@
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "drivers/api/mark.h"
+#include "drivers/lxc/config_file.h"
+#include "drivers/lxc/facts.h"
+#include "drivers/lxc/start.h"
+
+namespace {
+
+using namespace ctl;
+using namespace ctl::drivers::lxc;
+using model::Container;
+using Texts = std::map<std::string, std::string>;
+
+const ConfigPlace place{"web", "/run/ctl"};
+const std::string mark = drivers::make_mark({"lab", "Container", "web"}, {model::ObjectKind::container, "web"});
+
+Container minimal(const char* idmap = "0:100000:65536") {
+    Container container;
+    container.rootfs = "/pools/default/containers/web/rootfs";
+    container.idmap = idmap;
+    container.environment.emplace();
+    container.mounts.emplace();
+    container.raw.emplace();
+    return container;
+}
+
+Container full(const char* idmap = "0:100000:65536") {
+    Container container = minimal(idmap);
+    container.environment =
+        Texts{{"PATH", "/bin:/usr/bin"}, {"EMPTY", ""}, {"QUOTED", "\"a\" 'b' \\ = # $x ${y}"}, {"NAME.with-dots", "é"}};
+    container.mounts =
+        Texts{{"/data", "/srv/da\\040ta"}, {"/with blank", "/srv/x ro rbind optional"}, {"/a\\b", "/srv/\\134y"}};
+    container.memory_limit = 1 << 30;
+    container.process_limit = 100;
+    container.cpu_set = "0-1,3";
+    container.raw = {"lxc.cap.drop = sys_ptrace", "lxc.environment = RAW=1", "lxc.autodev = 1",
+                     "lxc.mount.entry = a b none bind,create=dir 0 0"};
+    container.autostart = false;
+    container.autostart_priority = 10;
+    container.autostart_delay = 5;
+    return container;
+}
+
+std::string rendered(const Container& container, const ConfigFacts& facts = {}) {
+    const auto text = render_config(container, mark, place, facts);
+    REQUIRE(text);
+    return *text;
+}
+
+bool has_line(const std::string& text, std::string_view line) {
+    for (const auto one : split(text, '\n'))
+        if (one == line) return true;
+    return false;
+}
+
+ErrorCode refusal(const Container& container) {
+    const auto text = render_config(container, mark, place, {});
+    return text ? ErrorCode::internal : text.error().code();
+}
+
+TEST_CASE("what is rendered is read back the same on any kind of host") {
+    for (const char* idmap : {"none", "0:100000:65536"})
+        for (const auto& unified : {std::set<std::string>{}, std::set<std::string>{"memory", "pids", "cpuset", "devices"}})
+            for (const char* signal : {"", "SIGUSR1", "SIGRTMIN+3"})
+                for (const bool seccomp : {false, true})
+                    for (const auto& container : {minimal(idmap), full(idmap)}) {
+                        const ConfigFacts facts{
+                            .seccomp = seccomp, .unified = unified, .halt_signal = signal, .files = {"/srv/x"}};
+                        const std::string text = rendered(container, facts);
+                        CAPTURE(text);
+                        const auto parsed = parse_config(text, place);
+                        CHECK(parsed.mark == mark);
+                        CHECK(parsed.container == container);
+                        CHECK(rendered(parsed.container, facts) == text);
+                    }
+}
+
+TEST_CASE("a config names the namespaces, cgroups and limits of its container") {
+    const auto text =
+        rendered(full(), {.seccomp = true, .unified = {"memory"}, .halt_signal = "SIGUSR1", .files = {"/srv/da ta"}});
+    for (const char* line :
+         {"lxc.rootfs.path = dir:/pools/default/containers/web/rootfs", "lxc.idmap = u 0 100000 65536",
+          "lxc.idmap = g 0 100000 65536", "lxc.namespace.share.net = /run/ctl/namespaces/web/net",
+          "lxc.namespace.share.user = /run/ctl/namespaces/web/user", "lxc.cgroup.dir.container = ctl/web/payload",
+          "lxc.uts.name = web", "lxc.signal.halt = SIGUSR1", "lxc.cgroup2.memory.max = 1073741824",
+          "lxc.cgroup.pids.max = 100", "lxc.cgroup.cpuset.cpus = 0-1,3",
+          "lxc.mount.entry = /srv/da\\040ta data none bind,create=file 0 0",
+          "lxc.mount.entry = /srv/x with\\040blank none rbind,ro,optional,create=dir 0 0", "lxc.start.auto = 0"})
+        CHECK_MESSAGE(has_line(text, line), line);
+    CHECK(text.find("lxc.net.") == std::string::npos);
+    CHECK(text.find("lxc.cap.drop = mac_admin") == std::string::npos);
+    const auto privileged = rendered(full("none"));
+    CHECK(privileged.find("share.user") == std::string::npos);
+    CHECK(has_line(privileged, "lxc.cgroup.devices.deny = a"));
+    CHECK(has_line(privileged, "lxc.cap.drop = mac_admin mac_override sys_time sys_module sys_rawio"));
+}
+
+TEST_CASE("edits by hand show up in the field they change, or as raw lines") {
+    std::string text = rendered(full());
+    const auto replace = [&](std::string_view from, std::string_view to) {
+        const auto at = text.find(from);
+        REQUIRE(at != std::string::npos);
+        text.replace(at, from.size(), to);
+    };
+    replace("pids.max = 100", "pids.max = 7");
+    replace("lxc.autodev = 1", "lxc.autodev=0");
+    replace("u 0 100000", "u 0 200000");
+    replace("lxc.start.order = 10", "lxc.start.order = soon");
+    replace("lxc.environment = EMPTY=", "lxc.environment = EMPTY=no\nlxc.environment = EMPTY=twice");
+    const auto container = parse_config(text, place).container;
+    CHECK(container.process_limit == 7);
+    CHECK(container.environment->at("EMPTY") == "no");
+    CHECK_FALSE(container.idmap);
+    CHECK_FALSE(container.autostart_priority);
+    for (const char* line :
+         {"lxc.autodev = 0", "lxc.idmap = u 0 200000 65536", "lxc.start.order = soon", "lxc.environment = EMPTY=twice"})
+        CHECK_MESSAGE(std::find(container.raw->begin(), container.raw->end(), line) != container.raw->end(), line);
+}
+
+TEST_CASE("a config of somebody else is read as far as it can be") {
+    const auto parsed = parse_config(
+        "# Template used\nlxc.include = /x\nlxc.net.0.type=veth\n\n lxc.rootfs.path = overlay:/a:/b\ngarbage\n", place);
+    CHECK(parsed.mark.empty());
+    CHECK(parsed.container.idmap == "none");
+    CHECK_FALSE(parsed.container.rootfs);
+    CHECK(*parsed.container.raw == std::vector<std::string>{"lxc.include = /x", "lxc.net.0.type = veth",
+                                                            "lxc.rootfs.path = overlay:/a:/b", "garbage"});
+}
+
+TEST_CASE("no value can add a line or be read differently by liblxc") {
+    auto container = minimal();
+    CHECK(refusal(container) == ErrorCode::internal);
+    for (const char* value : {"a\nlxc.hook.start = /evil", "a\r", "a ", "\x01", "a\t"}) {
+        CAPTURE(escaped(value));
+        container = minimal();
+        container.environment = Texts{{"A", value}};
+        CHECK(refusal(container) == ErrorCode::invalid);
+        container = minimal();
+        container.raw = {value};
+        CHECK(refusal(container) == ErrorCode::invalid);
+        container = minimal();
+        container.rootfs = std::string("/x/") + value;
+        CHECK(refusal(container) == ErrorCode::invalid);
+    }
+    for (const char* name : {"", "A=B", "\nA", " A"}) {
+        container = minimal();
+        container.environment = Texts{{name, "x"}};
+        CHECK(refusal(container) == ErrorCode::invalid);
+    }
+    for (const char* list : {"", "0 1", "0\n", "a"}) {
+        container = minimal();
+        container.cpu_set = list;
+        CHECK(refusal(container) == ErrorCode::invalid);
+    }
+    for (const char* idmap : {"", "0:1", "0:1:2:3", "a:b:c", "0::1", "0:1:2 3"}) {
+        container = minimal();
+        container.idmap = idmap;
+        CHECK(refusal(container) == ErrorCode::invalid);
+    }
+    container = minimal();
+    container.raw = {"# a comment"};
+    CHECK(refusal(container) == ErrorCode::invalid);
+    container = minimal();
+    container.rootfs.reset();
+    CHECK(refusal(container) == ErrorCode::invalid);
+    container.rootfs = "relative";
+    CHECK(refusal(container) == ErrorCode::invalid);
+}
+
+TEST_CASE("a mount has absolute paths without steps up and known options only") {
+    using Pair = std::pair<const char*, const char*>;
+    for (const auto& [target, text] : {Pair{"data", "/srv"},
+                                       {"/", "/srv"},
+                                       {"/a/../b", "/srv"},
+                                       {"/a", "srv"},
+                                       {"/a", "/srv/.."},
+                                       {"/a", "/srv\\012x"},
+                                       {"/a\nb", "/srv"},
+                                       {"/a", "/srv rw"},
+                                       {"/a", "/srv  ro"},
+                                       {"/a", ""}}) {
+        CAPTURE(escaped(target));
+        CAPTURE(escaped(text));
+        CHECK_FALSE(parse_mount(target, text));
+    }
+    const auto mount = parse_mount("/a", "/da\\040ta ro optional");
+    REQUIRE(mount);
+    CHECK(mount->source == "/da ta");
+    CHECK(mount->read_only);
+    CHECK_FALSE(mount->recursive);
+    CHECK(mount_text(*mount) == "/da\\040ta ro optional");
+}
+
+TEST_CASE("the mark is put before a config, exchanged and taken out") {
+    CHECK(with_mark("lxc.autodev = 1\n", "ctl:1:x") == "# ctl:1:x\nlxc.autodev = 1\n");
+    CHECK(with_mark("# ctl:1:x\nlxc.autodev = 1\n", "ctl:1:y") == "# ctl:1:y\nlxc.autodev = 1\n");
+    CHECK(with_mark("# ctl:1:x\nlxc.autodev = 1\n", "") == "lxc.autodev = 1\n");
+    CHECK(with_mark("# ctl:1:x", "").empty());
+    CHECK(with_mark("# theirs\n", "") == "# theirs\n");
+}
+
+TEST_CASE("the halt signal is the last that a config names") {
+    CHECK(halt_signal_in("") == SIGPWR);
+    CHECK(halt_signal_in("lxc.signal.halt = SIGUSR1\n") == SIGUSR1);
+    CHECK(halt_signal_in("lxc.signal.halt = SIGUSR1\nlxc.signal.halt=SIGRTMIN+3\n") == SIGRTMIN + 3);
+    CHECK(halt_signal_in("lxc.signal.halt = 15\n") == SIGTERM);
+    CHECK(halt_signal_in("lxc.signal.halt = NONSENSE\n") == SIGPWR);
+    CHECK(halt_signal_in("lxc.signal.halt = 0\n") == SIGPWR);
+    CHECK(halt_signal_in("lxc.signal.halt = 900\n") == SIGPWR);
+}
+
+TEST_CASE("the first error of a log is its message without time and place") {
+    CHECK(
+        first_error(
+            "lxc web 20261121 INFO  x - a.c:f:1 - fine\n"
+            "lxc web 20261121 ERROR    start - ../src/lxc/start.c:start:321 - No such file - Failed to exec \"/sbin/init\"\n"
+            "lxc web 20261121 ERROR    other - a.c:f:1 - later\n") == "No such file - Failed to exec \"/sbin/init\"");
+    CHECK(first_error("").empty());
+    CHECK(first_error("x ERROR short").compare("short") == 0);
+}
+
+}  // namespace
