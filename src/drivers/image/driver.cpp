@@ -1,0 +1,86 @@
+#include "drivers/image/driver.h"
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "drivers/image/image.h"
+
+namespace ctl::drivers {
+
+namespace {
+
+using diff::Change;
+using diff::Verb;
+
+class ImageDriver final : public Driver {
+public:
+    explicit ImageDriver(std::string state_dir) : state_dir_(std::move(state_dir)) {}
+
+    [[nodiscard]] const DriverInfo& info() const override { return info_; }
+    [[nodiscard]] Result<model::HostState> observe(const Interest& interest, std::stop_token stop) override;
+    [[nodiscard]] std::vector<Error> preflight(std::span<const Change> changes) override;
+    void apply(std::span<const Change> changes, const Report& report, std::stop_token stop) override;
+    [[nodiscard]] std::vector<EventSource> events() override { return {}; }
+    [[nodiscard]] bool drain(int) override { return false; }
+
+private:
+    Status check(const Change& change);
+    Status apply_one(const Change& change);
+
+    std::string state_dir_;
+    DriverInfo info_{"image", "root filesystems by fingerprint", {model::ObjectKind::image}};
+};
+
+Result<model::HostState> ImageDriver::observe(const Interest& interest, std::stop_token) {
+    CTL_ASSIGN(model::HostState found, image::observe_images(state_dir_));
+    if (!interest.all) std::erase_if(found, [&](const auto& item) { return !interest.ids.contains(item.first); });
+    return found;
+}
+
+Status ImageDriver::check(const Change& change) {
+    if (::geteuid() != 0)
+        return Error(ErrorCode::permission, "images can only be changed by root").hint("run ctl with sudo");
+    CTL_TRY(image::check_image_name(change.id.name));
+    return change.verb == Verb::create && change.desired ? image::check_image(state_dir_, *change.desired) : ok();
+}
+
+std::vector<Error> ImageDriver::preflight(std::span<const Change> changes) {
+    std::vector<Error> errors;
+    for (const auto& change : changes)
+        if (auto checked = check(change); !checked)
+            errors.push_back(std::move(checked).error().while_(fmt::format("checking {}", change.id.str())));
+    return errors;
+}
+
+Status ImageDriver::apply_one(const Change& change) {
+    const std::string& name = change.id.name;
+    CTL_TRY(image::check_image_name(name));
+    switch (change.verb) {
+        case Verb::create:
+        case Verb::update: return image::create_image(state_dir_, name, *change.desired);
+        case Verb::adopt: return image::mark_image(state_dir_, name, &change.desired->owner);
+        case Verb::forget: return image::mark_image(state_dir_, name, nullptr);
+        case Verb::remove:
+            return image::remove_image(state_dir_, name, change.observed ? change.observed->owner : model::ResourceRef{});
+        case Verb::replace:
+        case Verb::stop: break;
+    }
+    return Error(ErrorCode::internal, fmt::format("an image knows no {}", diff::to_string(change.verb)));
+}
+
+void ImageDriver::apply(std::span<const Change> changes, const Report& report, std::stop_token stop) {
+    const Status swept = image::sweep_images(state_dir_);
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        if (stop.stop_requested()) report(i, Error(ErrorCode::cancelled, "interrupted before it began"));
+        else report(i, swept ? apply_one(changes[i]) : swept);
+    }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Driver>> make_image_driver(const DriverContext& context) {
+    return std::unique_ptr<Driver>(std::make_unique<ImageDriver>(context.state_dir));
+}
+
+}  // namespace ctl::drivers
