@@ -1,0 +1,225 @@
+#include "drivers/netlink/pins.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <thread>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace ctl::drivers::netlink {
+
+namespace {
+
+constexpr std::size_t mark_file_limit = 4096;
+
+bool is_namespace(const std::string& path) {
+    struct statfs info {};
+    return ::statfs(path.c_str(), &info) == 0 && info.f_type == NSFS_MAGIC;
+}
+
+/// A child that sits in new namespaces until it is let go. Its parent does all the work.
+class Holder {
+public:
+    Holder(const Holder&) = delete;
+    Holder& operator=(const Holder&) = delete;
+
+    static Result<std::unique_ptr<Holder>> start(int namespaces) {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) return system_error(errno, "making a pipe");
+        Fd read_end(ends[0]);
+        Fd write_end(ends[1]);
+        // The child has our signal handlers, which must not run in it: they would act on descriptors that it shares with us.
+        sigset_t all;
+        sigset_t before;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before);
+        // Without an exit signal nobody's wait for any child takes this one away from us.
+        const long pid = ::syscall(SYS_clone, static_cast<long>(namespaces), nullptr, nullptr, nullptr, nullptr);
+        if (pid == 0) wait_in_child(ends[0], ends[1]);
+        const int error = errno;
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        if (pid < 0) return system_error(error, "making a network namespace");
+        return std::unique_ptr<Holder>(new Holder(static_cast<pid_t>(pid), std::move(write_end)));
+    }
+
+    ~Holder() {
+        ::kill(pid_, SIGKILL);
+        while (::waitpid(pid_, nullptr, __WALL) < 0 && errno == EINTR) {
+        }
+    }
+
+    [[nodiscard]] std::string proc(std::string_view file) const { return fmt::format("/proc/{}/{}", pid_, file); }
+
+private:
+    Holder(pid_t pid, Fd alive) : pid_(pid), alive_(std::move(alive)) {}
+
+    /// In a copy of a program with threads: only async-signal-safe calls. It ends when the parent kills it or is gone.
+    [[noreturn]] static void wait_in_child(int read_end, int write_end) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ::close(write_end);
+        char byte = 0;
+        while (::read(read_end, &byte, 1) < 0 && errno == EINTR) {
+        }
+        ::_exit(0);
+    }
+
+    pid_t pid_;
+    Fd alive_;
+};
+
+Status write_proc(const std::string& path, const std::string& text) {
+    const Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!fd) return system_error(errno, "opening " + path);
+    if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+        return system_error(errno, "writing " + path);
+    return ok();
+}
+
+/// "CONTAINER:HOST:COUNT" as the kernel's map files want it.
+Result<std::string> map_line(const std::string& idmap) {
+    const auto parts = split(idmap, ':');
+    const auto is_number = [](std::string_view part) {
+        return !part.empty() && part.size() <= 10 &&
+               std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+    };
+    if (parts.size() != 3 || !std::all_of(parts.begin(), parts.end(), is_number))
+        return Error(ErrorCode::invalid, fmt::format("{} is no id map", ctl::quoted(idmap)))
+            .hint("write CONTAINER:HOST:COUNT, as in 0:100000:65536");
+    return fmt::format("{} {} {}\n", parts[0], parts[1], parts[2]);
+}
+
+Status pin(const std::string& from, const std::string& to) {
+    const Fd file(::open(to.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0444));
+    if (!file) return system_error(errno, "creating " + to);
+    if (::mount(from.c_str(), to.c_str(), nullptr, MS_BIND, nullptr) != 0) return system_error(errno, "mounting on " + to);
+    return ok();
+}
+
+Status unpin(const std::string& path) {
+    // A pin can be mounted more than once on itself only by others; still nothing of it shall be left.
+    while (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+    }
+    if (errno != EINVAL && errno != ENOENT) return system_error(errno, "unmounting " + path);
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_error(errno, "removing " + path);
+    return ok();
+}
+
+}  // namespace
+
+Status Pins::prepare_root() const {
+    for (std::size_t slash = root_.find('/', 1);; slash = root_.find('/', slash + 1)) {
+        const std::string part = root_.substr(0, slash);
+        if (::mkdir(part.c_str(), 0755) != 0 && errno != EEXIST) return system_error(errno, "creating " + part);
+        if (slash == std::string::npos) break;
+    }
+    // A mount of its own that is shared: other mount namespaces (services, containers being started) that got a copy of a
+    // pin lose it together with us. A private copy would keep a removed namespace and its links alive.
+    if (::mount(nullptr, root_.c_str(), nullptr, MS_SHARED, nullptr) == 0) return ok();
+    if (errno != EINVAL) return system_error(errno, "sharing the mount " + root_);
+    if (::mount(root_.c_str(), root_.c_str(), nullptr, MS_BIND, nullptr) != 0)
+        return system_error(errno, "mounting " + root_);
+    if (::mount(nullptr, root_.c_str(), nullptr, MS_SHARED, nullptr) != 0)
+        return system_error(errno, "sharing the mount " + root_);
+    return ok();
+}
+
+std::optional<Pins::Pin> Pins::find(const std::string& name) const {
+    const std::string net = dir(name) + "/net";
+    struct stat info {};
+    if (!is_namespace(net) || ::stat(net.c_str(), &info) != 0) return std::nullopt;
+    Pin found{name, info.st_ino, {}, {}};
+    if (const auto text = read_file(dir(name) + "/mark", mark_file_limit)) {
+        const auto lines = split(*text, '\n');
+        // A user namespace that is no longer mounted makes the whole unfinished.
+        if (lines.size() >= 2 && (lines[1] == "none" || is_namespace(dir(name) + "/user"))) {
+            found.mark = lines[0];
+            found.idmap = lines[1];
+        }
+    }
+    return found;
+}
+
+Result<std::vector<Pins::Pin>> Pins::list() const {
+    std::vector<Pin> pins;
+    const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(root_.c_str()), ::closedir);
+    if (!folder && errno == ENOENT) return pins;
+    if (!folder) return system_error(errno, "reading " + root_);
+    while (const dirent* item = ::readdir(folder.get())) {
+        if (item->d_name[0] == '.') continue;
+        if (auto found = find(item->d_name)) pins.push_back(std::move(*found));
+    }
+    std::sort(pins.begin(), pins.end(), [](const Pin& a, const Pin& b) { return a.name < b.name; });
+    return pins;
+}
+
+Result<Fd> Pins::open(const std::string& name) const {
+    const std::string net = dir(name) + "/net";
+    Fd fd(::open(net.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) return system_error(errno, "opening " + net);
+    return fd;
+}
+
+Status Pins::make(const std::string& name, const std::string& idmap) const {
+    CTL_TRY(remove(name));
+    CTL_TRY(prepare_root());
+    if (::mkdir(dir(name).c_str(), 0755) != 0) return system_error(errno, "creating " + dir(name));
+    const bool own_users = idmap != "none";
+    std::string line;
+    if (own_users) {
+        CTL_ASSIGN(line, map_line(idmap));
+    }
+    CTL_ASSIGN(const auto holder, Holder::start(own_users ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET));
+    if (own_users) {
+        CTL_TRY(write_proc(holder->proc("uid_map"), line));
+        CTL_TRY(write_proc(holder->proc("gid_map"), line));
+        CTL_TRY(pin(holder->proc("ns/user"), dir(name) + "/user"));
+    }
+    return pin(holder->proc("ns/net"), dir(name) + "/net");
+}
+
+Status Pins::write_mark(const std::string& name, const std::string& mark, const std::string& idmap) const {
+    return write_file_atomically(dir(name) + "/mark", mark + "\n" + idmap + "\n");
+}
+
+Status Pins::remove(const std::string& name) const {
+    // In this order, so that a kill in between leaves something that is either marked as unfinished or not there.
+    if (::unlink((dir(name) + "/mark").c_str()) != 0 && errno != ENOENT)
+        return system_error(errno, "removing " + dir(name) + "/mark");
+    CTL_TRY(unpin(dir(name) + "/net"));
+    CTL_TRY(unpin(dir(name) + "/user"));
+    if (::rmdir(dir(name).c_str()) == 0 || errno == ENOENT) return ok();
+    if (errno != ENOTEMPTY) return system_error(errno, "removing " + dir(name));
+    // An atomic write that was killed leaves its side file.
+    const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(dir(name).c_str()), ::closedir);
+    while (const dirent* item = folder ? ::readdir(folder.get()) : nullptr) {
+        if (std::string_view(item->d_name) == "." || std::string_view(item->d_name) == "..") continue;
+        (void)::unlinkat(::dirfd(folder.get()), item->d_name, 0);
+    }
+    if (::rmdir(dir(name).c_str()) != 0) return system_error(errno, "removing " + dir(name));
+    return ok();
+}
+
+void in_own_thread(const std::function<void()>& work) { std::thread(work).join(); }
+
+Status enter(const Fd& netns) {
+    if (::setns(netns.get(), CLONE_NEWNET) != 0) return system_error(errno, "entering a network namespace");
+    return ok();
+}
+
+}  // namespace ctl::drivers::netlink

@@ -1,0 +1,131 @@
+#include "drivers/sysctl/driver.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/fd.h"
+#include "base/text.h"
+
+namespace ctl::drivers {
+
+namespace {
+
+using diff::Change;
+using diff::Verb;
+using model::ObjectId;
+using model::ObjectKind;
+using model::Sysctl;
+
+// The kernel hands out and takes in at most a page.
+constexpr std::size_t value_limit = 4096;
+
+/// The value without its line end; nothing if there is no such parameter or it can't be read (some are write-only).
+Result<std::optional<std::string>> read_value(const std::string& path) {
+    const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd && (errno == ENOENT || errno == ENOTDIR || errno == EACCES)) return std::optional<std::string>();
+    if (!fd) return system_error(errno, "opening " + path);
+    std::string value(value_limit, '\0');
+    const ssize_t size = ::read(fd.get(), value.data(), value.size());
+    if (size < 0 && (errno == EISDIR || errno == ENOENT)) return std::optional<std::string>();
+    if (size < 0) return system_error(errno, "reading " + path);
+    value.resize(static_cast<std::size_t>(size));
+    return std::optional(std::string(trimmed(value)));
+}
+
+Status write_value(const std::string& path, const std::string& value) {
+    const Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd) return system_error(errno, "opening " + path);
+    const std::string line = value + "\n";
+    if (::write(fd.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
+        return system_error(errno, fmt::format("writing {} to {}", ctl::quoted(value), path));
+    return ok();
+}
+
+Status set(const Change& change) {
+    const auto* wanted = change.desired ? std::get_if<Sysctl>(&change.desired->object) : nullptr;
+    // A parameter's value before us is not known to the kernel: what is no longer mentioned stays as it is.
+    if (wanted == nullptr || !wanted->value) return ok();
+    if (wanted->value->size() >= value_limit || wanted->value->find('\n') != std::string::npos)
+        return Error(ErrorCode::invalid, fmt::format("{} is no value of a kernel parameter", ctl::quoted(*wanted->value)));
+    CTL_ASSIGN(const std::string path, sysctl_path(change.id.name));
+    CTL_ASSIGN(const auto now, read_value(path));
+    if (now && *now == trimmed(*wanted->value)) return ok();
+    return write_value(path, *wanted->value);
+}
+
+class SysctlDriver final : public Driver {
+public:
+    const DriverInfo& info() const override { return info_; }
+
+    Result<model::HostState> observe(const Interest& interest, std::stop_token /*stop*/) override {
+        model::HostState state;
+        for (const ObjectId& id : interest.ids) {
+            if (id.kind != ObjectKind::sysctl) continue;
+            CTL_ASSIGN(const std::string path, sysctl_path(id.name));
+            CTL_ASSIGN(auto value, read_value(path));
+            if (!value) continue;
+            model::Entry entry;
+            entry.object = Sysctl{.value = std::move(value)};
+            state.emplace(id, std::move(entry));
+        }
+        return state;
+    }
+
+    std::vector<Error> preflight(std::span<const Change> changes) override {
+        std::vector<Error> errors;
+        for (const Change& change : changes) {
+            const auto path = sysctl_path(change.id.name);
+            if (!path) errors.push_back(path.error());
+            else if (change.desired && ::access(path->c_str(), F_OK) == 0 && ::access(path->c_str(), W_OK) != 0)
+                errors.push_back(system_error(errno, "changing " + change.id.str()));
+        }
+        return errors;
+    }
+
+    void apply(std::span<const Change> changes, const Report& report, std::stop_token stop) override {
+        for (std::size_t i = 0; i < changes.size(); ++i) {
+            const Change& change = changes[i];
+            Status outcome;
+            const bool writes = change.verb == Verb::create || change.verb == Verb::update || change.verb == Verb::adopt;
+            if (stop.stop_requested()) outcome = Error(ErrorCode::cancelled, "interrupted before it began");
+            else if (writes) outcome = set(change);
+            if (!outcome) outcome = Error(outcome.error()).while_("setting " + change.id.str());
+            report(i, std::move(outcome));
+        }
+    }
+
+    std::vector<EventSource> events() override { return {}; }
+    bool drain(int /*fd*/) override { return false; }
+
+private:
+    DriverInfo info_{"sysctl", "kernel parameters", {ObjectKind::sysctl}};
+};
+
+}  // namespace
+
+Result<std::string> sysctl_path(std::string_view name) {
+    const auto refuse = [&] {
+        return Error(ErrorCode::invalid, fmt::format("{} is no name of a kernel parameter", ctl::quoted(name)));
+    };
+    if (name.starts_with('/')) return refuse();
+    std::string path = "/proc/sys";
+    for (const std::string_view part : split(name, '.')) {
+        std::string file(part);
+        for (char& c : file) {
+            if (c == '\0') return refuse();
+            if (c == '/') c = '.';
+        }
+        if (file.empty() || file == "." || file == "..") return refuse();
+        path += "/" + file;
+    }
+    return path;
+}
+
+Result<std::unique_ptr<Driver>> make_sysctl_driver(const DriverContext& /*context*/) {
+    return std::unique_ptr<Driver>(std::make_unique<SysctlDriver>());
+}
+
+}  // namespace ctl::drivers
