@@ -48,11 +48,23 @@ void check_keys(const Config& keys, std::string_view type, std::string_view nict
     check_config(keys, {*table, of, nictype, true}, diagnostics);
 }
 
+/// A NIC's `none` asks for nothing. Kept as an empty value it still masks what is inherited.
+void empty_inert_values(Config& keys, std::string_view type) {
+    const KeyTable* table = config_of(SchemaKind::device, type);
+    if (table == nullptr) return;
+    for (auto& [name, entry] : keys) {
+        const KeyInfo* key = table->find(name);
+        if (key != nullptr && key->support == Support::yes && !key->inert.empty() && is_inert(*key, entry.value.text))
+            entry.value.text.clear();
+    }
+}
+
 Device read_override(const Node& map, const Node& override_map, SourceSpan where, Diagnostics& diagnostics) {
     Device device;
     device.where = std::move(where);
     device.is_override = true;
     device.keys = read_config(&override_map);
+    empty_inert_values(device.keys, "nic");
     for (const auto& pair : map.pairs)
         if (pair.key.text != "override")
             diagnostics.error("unknown-key", fmt::format("{} can't stand beside override", shown(pair.key.text)),
@@ -74,6 +86,7 @@ Device read_device(const Node& map, SourceSpan where, Diagnostics& diagnostics) 
     const KeyInfo& key = *fields_of(SchemaKind::device).find("type");
     check_value(key, "type", device.type, type.mapped().key_where, diagnostics);
     check_keys(device.keys, device.type.text, nictype_of(device.keys), !is_supported(key, device.type.text), diagnostics);
+    empty_inert_values(device.keys, device.type.text);
     return device;
 }
 

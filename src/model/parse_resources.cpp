@@ -81,7 +81,7 @@ void require_path(const resource::ImageSource& source, Diagnostics& diagnostics)
     if (source.type.text != "tarball" && source.type.text != "directory") return;
     if (source.path.empty())
         diagnostics.error("missing-key", fmt::format("an image source of type {} has no path", source.type.text),
-                          source.where, fmt::format("add path: the absolute path of the {}", source.type.text));
+                          source.where, fmt::format("add path: the path of the {}", source.type.text));
 }
 
 }  // namespace
