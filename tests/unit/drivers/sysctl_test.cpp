@@ -1,0 +1,44 @@
+#include "drivers/sysctl/driver.h"
+
+#include <doctest/doctest.h>
+
+#include "support/own_namespaces.h"
+#include "support/skip.h"
+
+using namespace ctl;
+using namespace ctl::drivers;
+using model::ObjectId;
+using model::ObjectKind;
+using model::Sysctl;
+
+TEST_CASE("dots part folders, and a slash stands for a dot in an interface's name") {
+    CHECK(*sysctl_path("net.ipv4.ip_forward") == "/proc/sys/net/ipv4/ip_forward");
+    CHECK(*sysctl_path("net.ipv4.conf.eth0/1.forwarding") == "/proc/sys/net/ipv4/conf/eth0.1/forwarding");
+}
+
+TEST_CASE("names that would lead out of /proc/sys are refused") {
+    for (const auto* name : {"", "/etc/passwd", "net..ipv4", "net.//.x", "net./.x", ".net"})
+        CHECK_MESSAGE(!sysctl_path(name).has_value(), name);
+}
+
+TEST_CASE("a parameter is observed by name only, set, and one that is missing is not there") {
+    const std::string reason = ctl::testing::enter_own_namespaces();
+    CTL_SKIP_IF(!reason.empty(), reason);
+    const auto driver = std::move(*make_sysctl_driver({}));
+    const ObjectId id{ObjectKind::sysctl, "net.ipv4.conf.lo.forwarding"};
+    const ObjectId missing{ObjectKind::sysctl, "net.ipv4.conf.nowhere.forwarding"};
+    CHECK(driver->observe({}, {})->empty());
+    for (const std::string value : {"1", "0"}) {
+        diff::Change change;
+        change.id = id;
+        change.verb = diff::Verb::update;
+        change.desired.emplace();
+        change.desired->object = Sysctl{.value = value};
+        driver->apply(std::vector{change}, [](std::size_t, const Status& outcome) { CHECK(outcome.has_value()); }, {});
+        const auto state = driver->observe(Interest::only({id, missing}), {});
+        REQUIRE(state.has_value());
+        CHECK(state->size() == 1);
+        CHECK(std::get<Sysctl>(state->at(id).object).value == value);
+        CHECK(ctl::testing::sh("cat /proc/sys/net/ipv4/conf/lo/forwarding") == value);
+    }
+}
