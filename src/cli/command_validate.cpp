@@ -19,8 +19,9 @@ ExitCode validate(const ValidateOptions& options, const GlobalOptions& global) {
     const model::resource::Stack stack = load_valid_stack(options.files, diagnostics);
     const ExitCode exit_code = diagnostics.has_errors() ? ExitCode::invalid : ExitCode::done;
     if (options.format != "text") {
-        const auto format = format_from(options.format);
-        fmt::print("{}", render(diagnostics, *format));
+        std::vector<std::string> files;
+        for (const auto& file : options.files) files.push_back(file.native());
+        fmt::print("{}", render(diagnostics, format_from(options.format).value_or(DiagnosticsFormat::json), files));
         return exit_code;
     }
     print_diagnostics(diagnostics, global);
