@@ -58,7 +58,7 @@ private:
         return ids;
     }
 
-    void look(const std::set<model::ObjectId>& ids) {
+    void look(std::set<model::ObjectId> ids) {
         unsettled_.clear();
         look_error_.reset();
         if (ids.empty()) return;
