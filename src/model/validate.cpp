@@ -121,8 +121,11 @@ std::vector<std::vector<NamedEdge>> find_cycles(const std::vector<NamedEdge>& ed
 }
 
 std::string cycle_text(const std::vector<NamedEdge>& cycle) {
+    constexpr std::size_t most = 100;
     std::string text;
-    for (const auto& edge : cycle) text += fmt::format("{} ({}) -> ", escaped(edge.from), edge.where.str());
+    for (std::size_t i = 0; i < std::min(cycle.size(), most); ++i)
+        text += fmt::format("{} ({}) -> ", escaped(cycle[i].from), cycle[i].where.str());
+    if (cycle.size() > most) text += fmt::format("{} more -> ", cycle.size() - most);
     return text + escaped(cycle.front().from);
 }
 

@@ -73,7 +73,7 @@ struct NamedEdge {
 };
 /// The cycles that following one edge from each name runs into; each is told once, from its smallest name on.
 [[nodiscard]] std::vector<std::vector<NamedEdge>> find_cycles(const std::vector<NamedEdge>& edges);
-/// "a (stack.yaml:3:5) -> b (stack.yaml:9:5) -> a"
+/// "a (stack.yaml:3:5) -> b (stack.yaml:9:5) -> a"; of a very long one the first hundred.
 [[nodiscard]] std::string cycle_text(const std::vector<NamedEdge>& cycle);
 
 /// The key of a network's MTU: bridge.mtu or mtu.
