@@ -73,8 +73,8 @@ Result<Fd> make_overlay_mount(const VolumePlace& place, const std::string& path,
     CTL_ASSIGN(const Fd work, open_directory(path + "/work"));
     const OverlayParts parts{image.get(), upper.get(), work.get()};
     if (record.idmap == "none") return make_overlay(parts);
-    CTL_ASSIGN(const int user_namespace, namespaces.get(record.idmap));
-    CTL_ASSIGN(const Fd view, clone_mount(image.get(), user_namespace));
+    CTL_ASSIGN(const auto user_namespace, namespaces.get(record.idmap));
+    CTL_ASSIGN(const Fd view, clone_mount(image.get(), user_namespace->get()));
     return overlay_with_shifted_image(path + "/lower", view, parts);
 }
 
@@ -129,8 +129,8 @@ Result<Fd> make_root_mount(const VolumePlace& place, const std::string& path, co
     if (record.method == "overlay") return make_overlay_mount(place, path, record, namespaces);
     CTL_ASSIGN(const Fd data, open_directory(path + "/data"));
     if (record.idmap == record.disk_idmap) return clone_mount(data.get(), std::nullopt);
-    CTL_ASSIGN(const int user_namespace, namespaces.get(record.idmap));
-    return clone_mount(data.get(), user_namespace);
+    CTL_ASSIGN(const auto user_namespace, namespaces.get(record.idmap));
+    return clone_mount(data.get(), user_namespace->get());
 }
 
 }  // namespace ctl::drivers::storage

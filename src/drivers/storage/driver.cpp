@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <set>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -18,6 +21,9 @@ namespace {
 using diff::Change;
 using diff::Verb;
 using model::ObjectKind;
+
+/// Changes under way at a time: they mostly wait for the disk and for the kernel to unmount.
+constexpr std::size_t most_at_once = 8;
 
 class StorageDriver final : public Driver {
 public:
@@ -133,16 +139,22 @@ Status StorageDriver::sweep(std::span<const Change> changes) {
 
 void StorageDriver::apply(std::span<const Change> changes, const Report& report, std::stop_token stop) {
     const Status swept = sweep(changes);
-    bool removed = false;
-    for (std::size_t i = 0; i < changes.size(); ++i) {
-        if (stop.stop_requested()) {
-            report(i, Error(ErrorCode::cancelled, "interrupted before it began"));
-            continue;
+    std::atomic<std::size_t> next = 0;
+    const auto work = [&] {
+        for (std::size_t i = next++; i < changes.size(); i = next++) {
+            if (stop.stop_requested()) report(i, Error(ErrorCode::cancelled, "interrupted before it began"));
+            else report(i, swept ? apply_one(changes[i]) : swept);
         }
-        removed = removed || (changes[i].id.kind == ObjectKind::volume && changes[i].verb == Verb::remove);
-        report(i, swept ? apply_one(changes[i]) : swept);
+    };
+    {
+        std::vector<std::jthread> others;
+        for (std::size_t i = 1; i < std::min(changes.size(), most_at_once); ++i) others.emplace_back(work);
+        work();
     }
-    if (!removed) return;
+    const auto is_removal = [](const Change& change) {
+        return change.id.kind == ObjectKind::volume && change.verb == Verb::remove;
+    };
+    if (std::none_of(changes.begin(), changes.end(), is_removal)) return;
     // The last clone of a deleted image takes its tree along. A failure costs space only, and the next removal tries again.
     if (const auto lock = lock_image_store(state_dir_)) static_cast<void>(remove_unused_trees(state_dir_).has_value());
 }

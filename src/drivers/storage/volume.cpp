@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <fstream>
 
 #include <fmt/format.h>
 
@@ -88,7 +89,10 @@ Result<VolumeRecord> begin_aside(const VolumePlace& place, const std::string& as
     record.fingerprint = image->fingerprint;
     record.idmap = idmap_of(volume);
     record.method = preferred_method(place, *volume.image);
-    CTL_TRY(write_record(aside, record));
+    // Not for ever: what is under an aside name after a crash of the machine is thrown away.
+    std::ofstream file(record_path(aside));
+    if (!(file << to_json(record)).flush())
+        return Error(ErrorCode::io, fmt::format("write {}", ctl::quoted(record_path(aside))));
     return record;
 }
 
@@ -180,13 +184,14 @@ model::Entry observe_volume(int directory, const VolumePlace& place) {
 
 }  // namespace
 
-Result<int> UserNamespaces::get(const std::string& idmap) {
-    if (const auto found = known_.find(idmap); found != known_.end()) return found->second.get();
+Result<std::shared_ptr<const Fd>> UserNamespaces::get(const std::string& idmap) {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = known_.find(idmap); found != known_.end()) return found->second;
     CTL_ASSIGN(const auto map, IdMap::parse(idmap));
     if (!map) return Error(ErrorCode::internal, "a user namespace was asked for without an id map");
     CTL_ASSIGN(Fd made, make_user_namespace(*map));
     if (known_.size() >= most_namespaces) known_.clear();
-    return known_.emplace(idmap, std::move(made)).first->second.get();
+    return known_.emplace(idmap, std::make_shared<const Fd>(std::move(made))).first->second;
 }
 
 Result<VolumePlace> VolumePlace::parse(const std::string& state_dir, const std::string& id) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/fd.h"
@@ -16,13 +18,14 @@
 
 namespace ctl::drivers::storage {
 
-/// User namespaces by id map, made once.
+/// User namespaces by id map, made once. Any thread may ask.
 class UserNamespaces {
 public:
-    [[nodiscard]] Result<int> get(const std::string& idmap);
+    [[nodiscard]] Result<std::shared_ptr<const Fd>> get(const std::string& idmap);
 
 private:
-    std::map<std::string, Fd> known_;
+    std::mutex mutex_;
+    std::map<std::string, std::shared_ptr<const Fd>> known_;
 };
 
 /// A volume's name and the directories it belongs to.

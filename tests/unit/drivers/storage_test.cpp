@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 
@@ -328,14 +329,14 @@ TEST_CASE("a hundred clones, made as one batch, are all ready and all go again")
         std::vector<diff::Change> changes;
         for (int i = 0; i < 100; ++i)
             changes.push_back(world.change(verb, "volume/default/c" + std::to_string(i), volume_of("busybox", shifted)));
-        int done = 0;
+        std::atomic<int> done = 0;
         const auto begin = std::chrono::steady_clock::now();
         world.driver_of(model::ObjectKind::volume)
             .apply(changes, [&](std::size_t, Status status) { done += status ? 1 : 0; }, {});
         const auto spent = std::chrono::steady_clock::now() - begin;
         MESSAGE(diff::to_string(verb) << " of 100 clones: " << std::chrono::duration<double, std::milli>(spent).count()
                                       << " ms");
-        return done;
+        return done.load();
     };
     CHECK(batch(Verb::create) == 100);
     const auto begin = std::chrono::steady_clock::now();
