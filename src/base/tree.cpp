@@ -64,8 +64,9 @@ Result<Fd> open_beneath(int root, const std::string& path, int flags, bool same_
         Fd fd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
         if (fd) return fd;
         if (errno == EINTR || errno == EAGAIN) continue;
-        if (errno == ELOOP)
-            return Error(ErrorCode::invalid, fmt::format("{} leads through a symbolic link", ctl::quoted(path)));
+        if (errno == ELOOP || errno == ENOTDIR)
+            return Error(ErrorCode::invalid,
+                         fmt::format("{} is or leads through a symbolic link or a file", ctl::quoted(path)));
         if (errno == EXDEV && same_mount)
             return Error(ErrorCode::conflict, fmt::format("something is mounted on {}", ctl::quoted(path)));
         return system_error(errno, fmt::format("open {}", ctl::quoted(path)));

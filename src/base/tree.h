@@ -17,7 +17,8 @@ namespace ctl {
 /// Trees nested deeper than this are refused, except for removal: each level holds a file descriptor.
 inline constexpr unsigned max_tree_depth = 128;
 
-/// Opens what stands at the relative `path` below `root`. A symbolic link on the way, at its end too, is an `invalid` error.
+/// Opens what stands at the relative `path` below `root`. A symbolic link on the way, at its end too, is an `invalid` error,
+/// as is a file where a directory has to be.
 /// `flags` are open(2)'s. With `same_mount`, crossing a mount point is a `conflict` error.
 [[nodiscard]] Result<Fd> open_beneath(int root, const std::string& path, int flags, bool same_mount = true);
 
