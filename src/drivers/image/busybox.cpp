@@ -65,8 +65,6 @@ constexpr std::array files{
     File{"etc/os-release", 0644, "ID=ctl-busybox\nNAME=busybox\nPRETTY_NAME=\"busybox, made by ctl\"\n"},
     File{"etc/inittab", 0644,
          "::sysinit:/etc/init.d/rcS\n"
-         "# With a child to wait for, init sleeps; without one it looks around every second.\n"
-         "::respawn:/bin/sleep 2147483647\n"
          "::restart:/sbin/init\n"
          "::ctrlaltdel:/sbin/poweroff\n"},
     File{"etc/init.d/rcS", 0755,
