@@ -46,7 +46,7 @@ fs::path library_dir() {
 
 fs::path journal_file(const GlobalOptions& options) { return fs::path(canonical(options.state_dir)) / "state.db"; }
 
-Session::Session(const GlobalOptions& options) {
+Session::Session(const GlobalOptions& options) : clock_(std::make_unique<reconcile::SystemClock>()) {
     layout_.state_dir = canonical(options.state_dir);
     layout_.run_dir = run_dir_of(options, layout_.state_dir);
     std::error_code ignored;
@@ -63,7 +63,7 @@ Result<Session> Session::open(const GlobalOptions& options, bool writable) {
     const fs::path file = journal_file(options);
     std::error_code ignored;
     const bool in_memory = !writable && !fs::exists(file, ignored);
-    CTL_ASSIGN(session.journal_, reconcile::SqliteJournal::open(in_memory ? fs::path(":memory:") : file, session.clock_));
+    CTL_ASSIGN(session.journal_, reconcile::SqliteJournal::open(in_memory ? fs::path(":memory:") : file, *session.clock_));
 
     drivers::DriverContext context;
     context.state_dir = session.layout_.state_dir;
@@ -77,12 +77,12 @@ Result<Session> Session::open(const GlobalOptions& options, bool writable) {
 
 Result<Session> Session::offline(const GlobalOptions& options) {
     Session session(options);
-    CTL_ASSIGN(session.journal_, reconcile::SqliteJournal::open(":memory:", session.clock_));
+    CTL_ASSIGN(session.journal_, reconcile::SqliteJournal::open(":memory:", *session.clock_));
     return session;
 }
 
 reconcile::Environment Session::environment(reconcile::Reporter& reporter) {
-    return {drivers_, *journal_, clock_, reporter, layout_};
+    return {drivers_, *journal_, *clock_, reporter, layout_};
 }
 
 }  // namespace ctl::cli

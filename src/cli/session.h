@@ -36,14 +36,14 @@ public:
     [[nodiscard]] reconcile::Environment environment(reconcile::Reporter& reporter);
     [[nodiscard]] reconcile::DriverSet& drivers() { return drivers_; }
     [[nodiscard]] reconcile::Journal& journal() { return *journal_; }
-    [[nodiscard]] reconcile::Clock& clock() { return clock_; }
+    [[nodiscard]] reconcile::Clock& clock() { return *clock_; }
     [[nodiscard]] const model::HostLayout& layout() const { return layout_; }
 
 private:
     explicit Session(const GlobalOptions& options);
 
     model::HostLayout layout_;
-    reconcile::SystemClock clock_;
+    std::unique_ptr<reconcile::SystemClock> clock_;  // the journal holds on to it, so it must not move with the session
     reconcile::DriverSet drivers_;
     std::unique_ptr<reconcile::Journal> journal_;
 };
