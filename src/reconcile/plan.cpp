@@ -124,13 +124,19 @@ private:
         return std::any_of(now.begin(), now.end(), disturbs) || std::any_of(then.begin(), then.end(), disturbs);
     }
 
+    /// Changes that come with a stop are made after it: some of them are only possible then.
+    static bool stops_for_changes(const Change& change) {
+        return !is_running(change.desired) && std::any_of(change.fields.begin(), change.fields.end(),
+                                                          [](const FieldChange& field) { return field.name != "state"; });
+    }
+
     bool has_to_stop(const Change& change) const {
         if (change.id.kind != ObjectKind::container || !is_running(change.observed) || change.deferred) return false;
         switch (change.verb) {
             case Verb::remove:
             case Verb::replace: return true;
             case Verb::update:
-            case Verb::adopt: return change.effect == Effect::restart || loses_ground(change);
+            case Verb::adopt: return change.effect == Effect::restart || stops_for_changes(change) || loses_ground(change);
             default: return false;
         }
     }
