@@ -7,6 +7,8 @@
 #include <rapidjson/writer.h>
 #include <yaml-cpp/yaml.h>
 
+#include "model/state_json.h"
+
 namespace ctl::cli {
 
 namespace {
@@ -66,30 +68,6 @@ struct KindSource {
 constexpr std::array sources{KindSource{"Container", ObjectKind::container}, KindSource{"Network", ObjectKind::link},
                              KindSource{"Image", ObjectKind::image}, KindSource{"StoragePool", ObjectKind::pool}};
 
-template <typename Writer>
-void write_value(Writer& out, const FieldValue& value) {
-    struct Visitor {
-        Writer& out;
-        void operator()(bool v) const { out.Bool(v); }
-        void operator()(std::int64_t v) const { out.Int64(v); }
-        void operator()(const std::string& v) const { out.String(v); }
-        void operator()(const std::vector<std::string>& v) const {
-            out.StartArray();
-            for (const auto& item : v) out.String(item);
-            out.EndArray();
-        }
-        void operator()(const std::map<std::string, std::string>& v) const {
-            out.StartObject();
-            for (const auto& [key, item] : v) {
-                out.Key(key.data(), static_cast<rapidjson::SizeType>(key.size()));
-                out.String(item);
-            }
-            out.EndObject();
-        }
-    };
-    std::visit(Visitor{out}, value);
-}
-
 }  // namespace
 
 std::string Item::fact(std::string_view fact_name) const {
@@ -140,7 +118,8 @@ std::string items_to_json(const std::vector<Item>& items) {
         }
         for (const auto& [key, value] : item.facts) {
             out.Key(key.data(), static_cast<rapidjson::SizeType>(key.size()));
-            write_value(out, value);
+            const std::string json = model::field_value_to_json(value);
+            out.RawValue(json.data(), json.size(), rapidjson::kStringType);
         }
         out.EndObject();
     }

@@ -252,6 +252,13 @@ Result<Object> object_from_json(ObjectKind kind, std::string_view json) {
     return read_fields(kind, document);
 }
 
+std::string field_value_to_json(const FieldValue& value) {
+    rapidjson::StringBuffer buffer;
+    rapidjson::Writer<rapidjson::StringBuffer> out(buffer);
+    write_value(out, value);
+    return {buffer.GetString(), buffer.GetSize()};
+}
+
 std::string entry_to_json(const Entry& entry) {
     rapidjson::StringBuffer buffer;
     rapidjson::Writer<rapidjson::StringBuffer> out(buffer);
