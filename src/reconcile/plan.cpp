@@ -1,7 +1,7 @@
 #include "reconcile/plan.h"
 
 #include <algorithm>
-#include <array>
+#include <map>
 #include <queue>
 #include <string_view>
 #include <tuple>
@@ -81,6 +81,7 @@ public:
         parts_.resize(changes_.size());
         for (std::size_t i = 0; i < changes_.size(); ++i) split(i);
         before_.resize(steps_.size());
+        after_.resize(steps_.size());
         for (std::size_t i = 0; i < changes_.size(); ++i) {
             order_own_steps(parts_[i]);
             for (const auto& need : needs_of(changes_[i].desired)) order_making(i, need);
@@ -88,6 +89,7 @@ public:
             for (const auto& need : needs_of(changes_[i].desired)) order_stopping(i, need);
         }
         order_scarce_keys();
+        order_moves();
         CTL_ASSIGN(const auto order, sorted());
         Plan plan{std::move(stack), {}, renumbered(order), {}};
         plan.changes = std::move(changes_);
@@ -174,7 +176,9 @@ private:
     }
 
     void edge(std::size_t first, std::size_t then) {
-        if (first != nothing && then != nothing) before_[then].push_back(first);
+        if (first == nothing || then == nothing) return;
+        before_[then].push_back(first);
+        after_[first].push_back(then);
     }
 
     void order_own_steps(const Parts& parts) {
@@ -202,7 +206,9 @@ private:
         order_stopping(i, need);
         const auto& still = needs_of(changes_[i].desired);
         const bool is_still_needed = std::any_of(still.begin(), still.end(), [&](const Need& n) { return n.id == need.id; });
-        if (need.bond == Bond::reapply && !is_still_needed && mine.take == nothing) edge(mine.make, needed->take);
+        const bool moves_away =
+            need.bond == Bond::reapply && !is_still_needed && mine.take == nothing && mine.make != nothing;
+        if (moves_away && needed->take != nothing) moves_[needed->take].push_back(mine.make);
     }
 
     void order_stopping(std::size_t i, const Need& need) {
@@ -230,15 +236,33 @@ private:
         }
     }
 
+    /// A port moves to its new bridge before the old one is deleted, so that it is never without one. Where that can't be,
+    /// as when the new bridge takes the old one's name, the deletion frees the port.
+    void order_moves() {
+        for (const auto& [take, moves] : moves_) {
+            std::vector<bool> reached(steps_.size());
+            std::vector<std::size_t> open{take};
+            while (!open.empty()) {
+                const std::size_t at = open.back();
+                open.pop_back();
+                if (reached[at]) continue;
+                reached[at] = true;
+                open.insert(open.end(), after_[at].begin(), after_[at].end());
+            }
+            for (const std::size_t move : moves)
+                if (!reached[move]) edge(move, take);
+        }
+    }
+
     /// Kahn's algorithm; of the steps that are ready the smallest (ObjectId, verb) comes first.
     Result<std::vector<std::size_t>> sorted() {
-        std::vector<std::vector<std::size_t>> after(steps_.size());
         std::vector<std::size_t> open(steps_.size());
         for (std::size_t i = 0; i < steps_.size(); ++i) {
-            std::sort(before_[i].begin(), before_[i].end());
-            before_[i].erase(std::unique(before_[i].begin(), before_[i].end()), before_[i].end());
+            for (auto* edges : {&before_[i], &after_[i]}) {
+                std::sort(edges->begin(), edges->end());
+                edges->erase(std::unique(edges->begin(), edges->end()), edges->end());
+            }
             open[i] = before_[i].size();
-            for (const std::size_t first : before_[i]) after[first].push_back(i);
         }
         const auto later = [&](std::size_t a, std::size_t b) {
             return std::tie(steps_[b].id, steps_[b].verb) < std::tie(steps_[a].id, steps_[a].verb);
@@ -252,7 +276,7 @@ private:
             const std::size_t next = ready.top();
             ready.pop();
             order.push_back(next);
-            for (const std::size_t then : after[next])
+            for (const std::size_t then : after_[next])
                 if (--open[then] == 0) ready.push(then);
         }
         if (order.size() != steps_.size()) return cycle(open);
@@ -310,6 +334,8 @@ private:
     std::vector<Parts> parts_;
     std::vector<Change> steps_;
     std::vector<std::vector<std::size_t>> before_;  ///< for each step those that come first
+    std::vector<std::vector<std::size_t>> after_;
+    std::map<std::size_t, std::vector<std::size_t>> moves_;  ///< by a deletion: updates that leave what it deletes
 };
 
 }  // namespace
