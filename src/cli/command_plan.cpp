@@ -25,8 +25,13 @@ struct PlanOptions {
 Result<Session> described_session(const GlobalOptions& global, const std::string& stack, const model::HostState& host) {
     CTL_ASSIGN(Session session, Session::offline(global));
     model::HostState recorded;
-    for (const auto& [id, entry] : host)
-        if (entry.mark != model::Mark::none && entry.owner.stack == stack) recorded.emplace(id, entry);
+    for (const auto& [id, entry] : host) {
+        if (entry.mark == model::Mark::none || entry.owner.stack != stack) continue;
+        // Marks tell whose an object is, not which of its fields were set by us: none is taken for ours.
+        model::Entry record = entry;
+        record.object = model::make_object(id.kind);
+        recorded.emplace(id, std::move(record));
+    }
     CTL_TRY(session.journal().put_recorded(stack, recorded));
     return session;
 }

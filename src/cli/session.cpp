@@ -63,6 +63,9 @@ Result<Session> Session::open(const GlobalOptions& options, bool writable) {
     const fs::path file = journal_file(options);
     std::error_code ignored;
     const bool in_memory = !writable && !fs::exists(file, ignored);
+    if (!in_memory && ::geteuid() != 0)
+        return Error(ErrorCode::permission, fmt::format("{} is for root only", file.native()))
+            .hint("run it with sudo, or plan against a described host with --host-state");
     CTL_ASSIGN(session.journal_, reconcile::SqliteJournal::open(in_memory ? fs::path(":memory:") : file, *session.clock_));
 
     drivers::DriverContext context;

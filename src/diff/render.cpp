@@ -63,27 +63,12 @@ using Writer = rapidjson::Writer<rapidjson::StringBuffer>;
 void write(Writer& out, std::string_view text) { out.String(text.data(), static_cast<rapidjson::SizeType>(text.size())); }
 
 void write(Writer& out, const std::optional<FieldValue>& value) {
-    struct Visitor {
-        Writer& out;
-        void operator()(bool v) const { out.Bool(v); }
-        void operator()(std::int64_t v) const { out.Int64(v); }
-        void operator()(const std::string& v) const { write(out, std::string_view(v)); }
-        void operator()(const std::vector<std::string>& v) const {
-            out.StartArray();
-            for (const auto& item : v) write(out, std::string_view(item));
-            out.EndArray();
-        }
-        void operator()(const std::map<std::string, std::string>& v) const {
-            out.StartObject();
-            for (const auto& [key, item] : v) {
-                write(out, std::string_view(key));
-                write(out, std::string_view(item));
-            }
-            out.EndObject();
-        }
-    };
-    if (value) std::visit(Visitor{out}, *value);
-    else out.Null();
+    if (!value) {
+        out.Null();
+        return;
+    }
+    const std::string json = model::field_value_to_json(*value);
+    out.RawValue(json.data(), json.size(), rapidjson::kStringType);
 }
 
 void write_field(Writer& out, const FieldChange& field) {
@@ -122,8 +107,10 @@ std::string to_text(const Change& change, const RenderOptions& options) {
     if (!change.reason.empty()) text += fmt::format(": {}", escaped(change.reason));
     text += '\n';
     if (change.verb == Verb::create && change.desired) {
-        for (const auto& view : model::fields_of(change.desired->object))
-            if (view.value) text += fmt::format("      {} {}: {}\n", symbol_in_line, view.name, text_of(view.value, ""));
+        for (const auto& view : model::fields_of(change.desired->object)) {
+            const std::string value = view.value ? model::to_text(*view.value) : std::string();
+            if (!value.empty()) text += fmt::format("      {} {}: {}\n", symbol_in_line, view.name, value);
+        }
     }
     for (const auto& field : change.fields) text += field_line(field, "~");
     return text;

@@ -120,7 +120,13 @@ bool needs_confirmation(const Plan& plan) {
 
 std::string to_text(const Plan& plan, const PlanRenderOptions& options) {
     std::string text;
-    for (const auto& change : plan.changes) text += diff::to_text(change, {.colour = options.colour}) + "\n";
+    for (const auto& change : plan.changes) {
+        const std::string block = diff::to_text(change, {.colour = options.colour});
+        text += block;
+        // Changes with field lines stand apart; those of one line make a list.
+        if (std::count(block.begin(), block.end(), '\n') > 1) text += '\n';
+    }
+    if (!text.empty() && !text.ends_with("\n\n")) text += '\n';
     for (const auto& note : plan.notes.all()) {
         text += fmt::format("{}: {}", severity_name(note.severity), escaped(note.message));
         if (note.where.is_known()) text += fmt::format(" ({})", note.where.str());
@@ -128,6 +134,7 @@ std::string to_text(const Plan& plan, const PlanRenderOptions& options) {
         if (!note.hint.empty()) text += fmt::format("  {}\n", escaped(note.hint));
     }
     if (!plan.notes.empty()) text += '\n';
+    if (plan.notes.has_errors()) return text + "Nothing will be changed before the errors are mended.\n";
     if (plan.changes.empty()) return text + "No changes. The host is as the manifest says.\n";
     return text + summary_line(summarise(plan));
 }

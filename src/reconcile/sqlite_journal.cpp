@@ -238,7 +238,7 @@ Result<std::unique_ptr<SqliteJournal>> SqliteJournal::open(const std::filesystem
 Result<std::vector<StackInfo>> SqliteJournal::stacks() {
     return impl_->read([](SQLite::Database& database) -> Result<std::vector<StackInfo>> {
         SQLite::Statement rows(database,
-                               "SELECT name, (SELECT count(*) FROM resources WHERE stack = name), "
+                               "SELECT name, (SELECT count(*) FROM resources WHERE stack = stacks.name), "
                                "(SELECT count(*) FROM objects WHERE stack = stacks.name), coalesce(runs.started, ''), "
                                "coalesce(runs.outcome, '') FROM stacks LEFT JOIN runs ON runs.id = "
                                "(SELECT max(id) FROM runs WHERE stack = stacks.name) ORDER BY name");
