@@ -1,0 +1,54 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "support/sandbox.h"
+#include "support/skip.h"
+
+/// Leaves the test case, counted as skipped, on a machine that can't have a sandbox.
+#define CTL_SKIP_WITHOUT_SANDBOX()                                   \
+    const auto no_sandbox = ctl::testing::Sandbox::why_impossible(); \
+    CTL_SKIP_IF(no_sandbox, *no_sandbox)
+
+namespace ctl::testing {
+
+/// What other people's tools say about a host, one fact a key: "link/web:eth0 mtu" → "1500". Links with their index, MTU,
+/// MAC, master, flag and addresses; routes; containers with their state, init process, config, limits and mount table.
+using Facts = std::map<std::string, std::string>;
+
+/// Keys whose value is another one, new or gone.
+[[nodiscard]] std::set<std::string> changed_keys(const Facts& before, const Facts& after);
+
+/// A sandbox with questions that tests of whole stacks ask. Stacks are written where only the sandbox sees them.
+class Lab : public Sandbox {
+public:
+    /// The path of a file with this text.
+    std::string write(const std::string& name, const std::string& text) const;
+    /// The text of a file below the source directory.
+    [[nodiscard]] static std::string source(const std::string& file);
+
+    /// Applies it and fails the test unless that ends well and leaves nothing to do.
+    void must_apply(const std::string& file, std::vector<std::string> more = {}) const;
+    /// Deletes it and fails the test unless that ends well and leaves nothing to do.
+    void must_delete(const std::string& file) const;
+    /// What ctl plans, a line a change: "container/web update live: memory_limit changed".
+    [[nodiscard]] std::vector<std::string> planned(const std::string& file, std::vector<std::string> more = {}) const;
+
+    [[nodiscard]] Facts facts() const;
+    /// The first process of a running container, as the sandbox numbers it; "-1" when it doesn't run.
+    [[nodiscard]] std::string init_pid(const std::string& container) const;
+    /// A line of shell inside a container.
+    [[nodiscard]] Output attach(const std::string& container, const std::string& script) const;
+    /// The same in its network namespace, with the host's tools.
+    [[nodiscard]] Output in_netns(const std::string& container, const std::string& script) const;
+    /// Waits for an answer; `container` empty: from the host.
+    [[nodiscard]] bool pings(const std::string& container, const std::string& address) const;
+
+    /// Links, pinned namespaces, mounts, cgroups and files of the kinds that ctl makes.
+    [[nodiscard]] std::set<std::string> traces() const;
+};
+
+}  // namespace ctl::testing
