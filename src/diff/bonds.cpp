@@ -108,9 +108,17 @@ private:
         change.reason += change.reason.empty() ? reason : "; " + reason;
     }
 
-    static std::string because(const Change& source) {
-        return fmt::format("needs {}, which is {}", source.id.str(),
-                           source.verb == Verb::replace ? "replaced" : "made again");
+    std::string because(const Change& source) const {
+        std::string_view fate = "replaced";
+        if (source.verb == Verb::create) fate = in_.recorded.contains(source.id) ? "made again" : "new";
+        return fmt::format("needs {}, which is {}", source.id.str(), fate);
+    }
+
+    /// True if the change sets the very field that names the source.
+    static bool names_again(const Change& change, const Change& source) {
+        const model::FieldValue name = source.id.name;
+        return std::any_of(change.fields.begin(), change.fields.end(),
+                           [&](const FieldChange& field) { return field.to == name && field.from != field.to; });
     }
 
     void rebuild(const Dependent& dependent, const Change& source) {
@@ -141,6 +149,7 @@ private:
     void reapply(const Dependent& dependent, const Change& source) {
         Change* change = change_of(dependent);
         if (change == nullptr || change->verb == Verb::replace || change->verb == Verb::create) return;
+        if (names_again(*change, source)) return;
         add_reason(*change, because(source));
         if (change->fields.empty()) return;
         // An update with fields sets only those; the others have to be named to be applied again as well.

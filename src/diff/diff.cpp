@@ -200,7 +200,7 @@ private:
         const Entry* other = find(in_.others, id);
         if (recorded.borrowed) {
             auto fields = release_changes(recorded.object, observed->object, other != nullptr ? &other->object : nullptr);
-            leave(id, *observed, "no longer in the stack, not ours to delete", std::move(fields));
+            leave(id, *observed, "no longer in the stack, and not ours to delete", std::move(fields));
         } else if (observed->mark == Mark::none) {
             leave(id, *observed, "no longer in the stack, and no longer carries our mark", {});
         } else if (observed->mark == Mark::complete && observed->owner.stack != in_.stack) {

@@ -154,7 +154,9 @@ std::vector<FieldChange> release_changes(const Object& recorded, const Object& o
     Entry nothing;
     nothing.object = model::make_object(model::kind_of(recorded));
     std::vector<FieldChange> changes = field_changes(nothing, observed, &recorded);
-    std::erase_if(changes, [](const FieldChange& change) { return change.effect >= Effect::replace; });
+    // Whether an interface was up before is not known, and taking a NIC down can cut the host off.
+    std::erase_if(changes,
+                  [](const FieldChange& change) { return change.effect >= Effect::replace || change.name == "up"; });
     if (others == nullptr) return changes;
     for (const auto& view : model::fields_of(*others))
         if (view.value) std::erase_if(changes, [&](const FieldChange& change) { return change.name == view.name; });

@@ -15,7 +15,7 @@ namespace ctl::diff {
                                                      const model::Object* recorded);
 
 /// The fields that were ours on something we only borrowed and that still have our value, as changes back to the default.
-/// Fields that `others` sets as well stay.
+/// Fields that `others` sets as well stay, and an interface that is up stays up.
 [[nodiscard]] std::vector<FieldChange> release_changes(const model::Object& recorded, const model::Object& observed,
                                                        const model::Object* others);
 

@@ -37,7 +37,8 @@ Style style_of(const Change& change) {
         case Verb::replace: return {"-/+", red, "will be replaced"};
         case Verb::remove: return {"  -", red, "will be deleted"};
         case Verb::adopt: return {"  >", yellow, "will be taken over"};
-        case Verb::forget: return {"  <", yellow, "will be left as it is and forgotten"};
+        case Verb::forget:
+            return {"  <", yellow, change.fields.empty() ? "will be left as it is and forgotten" : "will be given back"};
         case Verb::stop: return {"  ~", yellow, "will be stopped"};
     }
     return {};

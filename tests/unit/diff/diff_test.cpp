@@ -227,14 +227,20 @@ TEST_CASE("what is ours on the host but neither wanted nor recorded is not touch
 TEST_CASE("a borrowed thing that left the stack gets back the fields that still have our value") {
     model::Link port = nic();
     port.master = "br0";
+    port.mtu = 9000;
     model::Link seen = port;
-    seen.up = false;
+    seen.mtu = 1400;
     const Case c{{}, state({{"link/enp1", foreign(seen)}}), state({{"link/enp1", borrowed(port)}}), {}, {}};
     const auto output = c.run();
     CHECK(only(output).verb == Verb::forget);
     REQUIRE(only(output).fields.size() == 1);
     CHECK(only(output).fields[0].name == "master");
     CHECK_FALSE(only(output).fields[0].to);
+}
+
+TEST_CASE("an interface that left the stack stays up: it may be the one the host is reached by") {
+    const Case c{{}, state({{"link/enp1", foreign(nic())}}), state({{"link/enp1", borrowed(nic())}}), {}, {}};
+    CHECK(only(c.run()).fields.empty());
 }
 
 TEST_CASE("a sysctl that another stack wants as well is not reset when one of them leaves it") {
