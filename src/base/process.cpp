@@ -61,13 +61,17 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, std::chr
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDERR_FILENO);
-    // The child must not inherit our blocked signals (we take SIGINT and SIGTERM by signalfd).
+    // The child inherits neither our blocked signals nor our ignored SIGPIPE, and a Ctrl-C on the terminal is for us alone: in a
+    // process group of its own the child is not interrupted halfway.
     posix_spawnattr_t attributes;
     posix_spawnattr_init(&attributes);
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    sigset_t signals;
+    sigemptyset(&signals);
+    posix_spawnattr_setsigmask(&attributes, &signals);
+    sigaddset(&signals, SIGPIPE);
+    posix_spawnattr_setsigdefault(&attributes, &signals);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 
     pid_t child = -1;
     const int failed = ::posix_spawnp(&child, arguments[0], &actions, &attributes, arguments.data(), environ);

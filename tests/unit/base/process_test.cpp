@@ -1,8 +1,11 @@
 #include <chrono>
 
+#include <signal.h>
+
 #include <doctest/doctest.h>
 
 #include "base/process.h"
+#include "base/text.h"
 
 using namespace ctl;
 using namespace std::chrono_literals;
@@ -53,4 +56,26 @@ TEST_CASE("of endless output only the first mebibyte is kept") {
     REQUIRE(result);
     CHECK(result->exit_code == 0);
     CHECK(result->out.size() == std::size_t{1} << 20);
+}
+
+TEST_CASE("a process starts with no signal blocked or ignored, in a group of its own") {
+    ::signal(SIGPIPE, SIG_IGN);
+    sigset_t usr1;
+    sigset_t before;
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    ::pthread_sigmask(SIG_BLOCK, &usr1, &before);
+    const auto signals = run_process({"grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"}, 10s);
+    const auto group = run_process({"sh", "-c", "ps -o pgid= -p $$; echo $$"}, 10s);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    REQUIRE(signals);
+    CAPTURE(signals->out);
+    CHECK(signals->out.find("SigBlk:\t0000000000000000") != std::string::npos);
+    // Bit 12 is SIGPIPE; what else is ignored comes from whoever started the test.
+    const auto ignored = std::stoull(signals->out.substr(signals->out.find("SigIgn:") + 8), nullptr, 16);
+    CHECK((ignored >> (SIGPIPE - 1) & 1U) == 0);
+    REQUIRE(group);
+    const auto lines = split(trimmed(group->out), '\n');
+    REQUIRE(lines.size() == 2);
+    CHECK(trimmed(lines[0]) == trimmed(lines[1]));
 }
