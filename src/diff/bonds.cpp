@@ -99,7 +99,7 @@ private:
         const model::Object* was = recorded != in_.recorded.end() ? &recorded->second.object : nullptr;
         change.observed = observed;
         if (change.observed->needs.empty())
-            change.observed->needs = recorded != in_.recorded.end() ? recorded->second.needs : dependent.entry->needs;
+            change.observed.edit().needs = recorded != in_.recorded.end() ? recorded->second.needs : dependent.entry->needs;
         change.desired = with_members(*dependent.entry, field_changes(*dependent.entry, observed.object, was));
         return &changes_.emplace(change.id, std::move(change)).first->second;
     }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "diff/shared_entry.h"
 #include "model/host_state.h"
 
 namespace ctl::diff {
@@ -49,9 +50,9 @@ struct Change {
     std::string reason{};                        ///< for people: "new in the stack", "gone from the host", "mtu changed"
     bool deferred = false;                       ///< stored now, effective when the container restarts (on_restart_needed: defer)
     /// The object as it shall be, with the members that others put into merged sets. Absent for delete and forget.
-    std::optional<model::Entry> desired{};
+    SharedEntry desired{};
     /// The object as it was observed. Absent when it isn't there.
-    std::optional<model::Entry> observed{};
+    SharedEntry observed{};
 };
 
 }  // namespace ctl::diff

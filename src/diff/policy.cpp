@@ -13,7 +13,7 @@ using model::OnRestartNeeded;
 
 namespace {
 
-std::optional<ContainerState> state_of(const std::optional<Entry>& entry) {
+std::optional<ContainerState> state_of(const SharedEntry& entry) {
     if (!entry) return std::nullopt;
     const auto* container = std::get_if<model::Container>(&entry->object);
     return container != nullptr ? container->state : std::nullopt;

@@ -91,7 +91,7 @@ void write_field(Writer& out, const FieldChange& field) {
     out.EndObject();
 }
 
-void write_entry(Writer& out, const char* key, const std::optional<model::Entry>& entry) {
+void write_entry(Writer& out, const char* key, const SharedEntry& entry) {
     if (!entry) return;
     const std::string json = model::entry_to_json(*entry);
     out.Key(key);

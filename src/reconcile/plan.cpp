@@ -42,17 +42,17 @@ struct Parts {
     std::size_t leave = nothing;  ///< forget
 };
 
-std::optional<ContainerState> container_state(const std::optional<Entry>& entry) {
+std::optional<ContainerState> container_state(const diff::SharedEntry& entry) {
     const auto* container = entry ? std::get_if<model::Container>(&entry->object) : nullptr;
     return container != nullptr ? container->state : std::nullopt;
 }
 
-bool is_running(const std::optional<Entry>& entry) {
+bool is_running(const diff::SharedEntry& entry) {
     const auto state = container_state(entry);
     return state && *state != ContainerState::stopped;
 }
 
-const std::vector<Need>& needs_of(const std::optional<Entry>& entry) {
+const std::vector<Need>& needs_of(const diff::SharedEntry& entry) {
     static const std::vector<Need> none;
     return entry ? entry->needs : none;
 }
@@ -165,7 +165,7 @@ private:
         std::erase_if(update.fields, [](const FieldChange& field) { return field.name == "state"; });
         const auto stopped = ContainerState::stopped;
         const auto wanted = container_state(update.desired).value_or(container_state(update.observed).value_or(stopped));
-        if (auto* seen = std::get_if<model::Container>(&update.observed->object)) seen->state = stopped;
+        if (auto* seen = std::get_if<model::Container>(&update.observed.edit().object)) seen->state = stopped;
         if (wanted == stopped) return;
         update.fields.push_back({"state",
                                  model::to_field_value(stopped),

@@ -126,7 +126,7 @@ Status FakeHost::run(const Change& change) {
 }
 
 Status FakeHost::create(const Change& change) {
-    const Entry& desired = change.desired.value();
+    const Entry& desired = *change.desired;
     if (change.id.kind == ObjectKind::sysctl) return refused(change.id, "nobody makes sysctls");
     const auto there = things_.find(change.id);
     if (there == things_.end()) return make(change.id, desired);
@@ -181,7 +181,7 @@ Status FakeHost::make_peer(const ObjectId& id, const Link& link) {
 Status FakeHost::update(const Change& change) {
     const auto there = things_.find(change.id);
     if (there == things_.end()) return refused(change.id, "no such thing");
-    const Entry& desired = change.desired.value();
+    const Entry& desired = *change.desired;
     if (!desired.borrowed && there->second.mark == Mark::none) return refused(change.id, "not ours");
     Entry changed = there->second;
     CTL_TRY(set_fields(changed, change));
@@ -198,7 +198,7 @@ Status FakeHost::update(const Change& change) {
 Status FakeHost::set_fields(Entry& thing, const Change& change) {
     std::vector<FieldChange> fields = change.fields;
     if (fields.empty()) {
-        for (const auto& view : model::fields_of(change.desired.value().object))
+        for (const auto& view : model::fields_of(change.desired->object))
             if (view.value)
                 fields.push_back({std::string(view.name), std::nullopt, view.value, view.effect, diff::Cause::changed, {}});
     }

@@ -44,9 +44,8 @@ diff::Change change_of(const std::string& name, diff::Verb verb) {
 
 diff::Change change_to(const std::string& name, diff::Verb verb, const Container& wanted) {
     auto change = change_of(name, verb);
-    change.desired.emplace();
-    change.desired->object = wanted;
-    change.desired->owner = {"lab", "Container", name};
+    change.desired.edit().object = wanted;
+    change.desired.edit().owner = {"lab", "Container", name};
     return change;
 }
 
@@ -402,7 +401,7 @@ TEST_CASE("preflight tells what would fail before anything is written") {
     auto faults = host.driver->preflight({&change, 1});
     REQUIRE(faults.size() == 1);
     CHECK(faults.front().message().find("lxc.no.such.key") != std::string::npos);
-    std::get<Container>(change.desired->object).raw = {"lxc.signal.stop = SIGKILL"};
+    std::get<Container>(change.desired.edit().object).raw = {"lxc.signal.stop = SIGKILL"};
     CHECK(host.driver->preflight({&change, 1}).empty());
     change.id.name = "../x";
     CHECK(host.driver->preflight({&change, 1}).size() == 1);

@@ -55,9 +55,8 @@ struct Host {
         made.id = std::move(id);
         made.verb = verb;
         if (object) {
-            made.desired.emplace();
-            made.desired->object = std::move(*object);
-            made.desired->owner = {"lab", "Container", "web"};
+            made.desired.edit().object = std::move(*object);
+            made.desired.edit().owner = {"lab", "Container", "web"};
         }
         return made;
     }

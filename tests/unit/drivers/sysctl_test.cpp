@@ -32,8 +32,7 @@ TEST_CASE("a parameter is observed by name only, set, and one that is missing is
         diff::Change change;
         change.id = id;
         change.verb = diff::Verb::update;
-        change.desired.emplace();
-        change.desired->object = Sysctl{.value = value};
+        change.desired.edit().object = Sysctl{.value = value};
         driver->apply(std::vector{change}, [](std::size_t, const Status& outcome) { CHECK(outcome.has_value()); }, {});
         const auto state = driver->observe(Interest::only({id, missing}), {});
         REQUIRE(state.has_value());

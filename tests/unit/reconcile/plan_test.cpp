@@ -213,7 +213,7 @@ TEST_CASE("what is forgotten gets its fields back before the thing it was set fo
     change.id = id("sysctl/net.ipv4.conf.br0.forwarding");
     change.verb = Verb::forget;
     change.observed = foreign(model::Sysctl{.value = "1"});
-    change.observed->needs = {need("link/br0", Bond::reapply)};
+    change.observed.edit().needs = {need("link/br0", Bond::reapply)};
     CHECK(waits(planned({change, remove("link/br0", ours(bridge()))}), "delete link/br0",
                 "forget sysctl/net.ipv4.conf.br0.forwarding"));
 }
