@@ -3,12 +3,9 @@
 
 #include <algorithm>
 #include <functional>
-#include <sstream>
 
-#include "diff/diff.h"
+#include "property/lab.h"
 #include "property/world.h"
-#include "reconcile/plan.h"
-#include "support/fake_host.h"
 
 using namespace ctl;
 using namespace ctl::test;
@@ -17,83 +14,6 @@ using model::HostState;
 using reconcile::Plan;
 
 namespace {
-
-model::Link jumbo_nic() {
-    model::Link link = nic();
-    link.mtu = 9000;
-    return link;
-}
-
-/// A host of its own for every case: two NICs and things of other people's, and what was recorded of it.
-struct Lab {
-    FakeHost host;
-    HostState recorded;
-
-    Lab() {
-        host.add_foreign(id("link/enp0"), nic());
-        host.add_foreign(id("link/enp1"), jumbo_nic());
-        host.add_foreign(id("link/docker0"), bridge());
-        host.add_foreign(id("container/theirs"), container());
-        host.add_foreign(id("netns/theirs"), model::Netns{});
-    }
-
-    diff::Output compare(const HostState& desired) const {
-        static const HostState nobody;
-        const HostState observed = host.seen();
-        return diff::diff(
-            {.desired = desired, .observed = observed, .recorded = recorded, .others = nobody, .stack = stack_name});
-    }
-
-    Plan plan(const HostState& desired) const {
-        auto output = compare(desired);
-        for (const auto& d : output.diagnostics.all()) RC_FAIL(d.rule + ": " + d.message);
-        auto plan = reconcile::make_plan(stack_name, std::move(output.changes));
-        if (!plan) RC_FAIL(plan.error().str());
-        return std::move(*plan);
-    }
-
-    /// Runs one step and records it as the reconciler does.
-    void step(const reconcile::Step& step, const HostState& desired) {
-        const auto outcome = host.run(step.change);
-        if (!outcome) RC_FAIL(std::string(to_string(step.change.verb)) + ": " + outcome.error().str());
-        const auto& object_id = step.change.id;
-        if (step.change.verb == Verb::remove || step.change.verb == Verb::forget) recorded.erase(object_id);
-        else if (step.change.verb != Verb::stop) recorded.insert_or_assign(object_id, desired.at(object_id));
-    }
-
-    void finish(const HostState& desired) { recorded = desired; }
-
-    void apply(const HostState& desired) {
-        const Plan to_do = plan(desired);
-        for (const auto& one : to_do.steps) step(one, desired);
-        finish(desired);
-    }
-
-    void check_settled(const HostState& desired) const {
-        const Plan left = plan(desired);
-        if (!left.changes.empty()) RC_FAIL("a second plan is not empty:\n" + to_text(left, {}));
-        const HostState seen = host.seen();
-        for (const auto& [object_id, entry] : desired) {
-            const auto there = seen.find(object_id);
-            const auto* object = there != seen.end() ? &there->second.object : nullptr;
-            if (!diff::unmet(entry.object, object).empty()) RC_FAIL(object_id.str() + " is not as wanted");
-        }
-        for (const auto& [object_id, entry] : seen)
-            if (entry.mark != model::Mark::none && !desired.contains(object_id))
-                RC_FAIL(object_id.str() + " was left behind");
-    }
-};
-
-std::string text_of(const HostState& state) {
-    std::ostringstream out;
-    for (const auto& [object_id, entry] : state) {
-        out << object_id.str() << (entry.mark == model::Mark::none ? " (theirs)" : "");
-        for (const auto& view : model::fields_of(entry.object))
-            if (view.value) out << ' ' << view.name << '=' << model::to_text(*view.value);
-        out << '\n';
-    }
-    return out.str();
-}
 
 /// Steps in some order that their needs allow; `choose` picks among those that are ready.
 std::vector<std::size_t> any_order(const Plan& plan, Choices choices) {
@@ -112,10 +32,6 @@ std::vector<std::size_t> any_order(const Plan& plan, Choices choices) {
     }
     return order;
 }
-
-using Seed = std::vector<unsigned>;
-
-rc::Gen<Seed> seeds(std::size_t length) { return rc::gen::container<Seed>(length, rc::gen::inRange(0U, 12U)); }
 
 void holds(const char* what, const std::function<void(const Seed&, const Seed&, const Seed&)>& property) {
     CHECK(rc::check(what, [&] {

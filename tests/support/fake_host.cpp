@@ -1,6 +1,7 @@
 #include "support/fake_host.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -30,7 +31,10 @@ bool is_running(const Object& object) {
     return container != nullptr && container->state && *container->state != ContainerState::stopped;
 }
 
-ObjectId sysctl_of(const std::string& link) { return {ObjectKind::sysctl, "net.ipv4.conf." + link + ".forwarding"}; }
+std::array<ObjectId, 2> sysctls_of(const std::string& link) {
+    return {ObjectId{ObjectKind::sysctl, "net.ipv4.conf." + link + ".forwarding"},
+            ObjectId{ObjectKind::sysctl, "net.ipv6.conf." + link + ".forwarding"}};
+}
 
 /// What a new thing has where nothing was asked for.
 Object born(const Object& wanted) {
@@ -333,7 +337,7 @@ void FakeHost::erase_link(const ObjectId& id, const Link& link) {
     for (const auto& other : with_it) erase(other);
     if (!name.netns.empty()) return;
     free_ports(name.name);
-    things_.erase(sysctl_of(name.name));
+    for (const auto& sysctl : sysctls_of(name.name)) things_.erase(sysctl);
 }
 
 void FakeHost::free_ports(const std::string& master) {
@@ -345,7 +349,7 @@ void FakeHost::add_sysctl(const ObjectId& link) {
     if (link.kind != ObjectKind::link || link.name.find(':') != std::string::npos) return;
     Entry entry;
     entry.object = model::Sysctl{.value = "0"};
-    things_.emplace(sysctl_of(link.name), std::move(entry));
+    for (auto& sysctl : sysctls_of(link.name)) things_.emplace(std::move(sysctl), entry);
 }
 
 }  // namespace ctl::test
