@@ -27,9 +27,12 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
     }
 }
 
+std::filesystem::path path_aside(const std::filesystem::path& path) { return path.native() + ".ctl-new"; }
+
 Status write_file_atomically(const std::filesystem::path& path, std::string_view content, unsigned mode) {
-    std::string aside = path.native() + ".ctl-XXXXXX";
-    const Fd fd(::mkostemp(aside.data(), O_CLOEXEC));
+    const std::string aside = path_aside(path).native();
+    ::unlink(aside.c_str());
+    const Fd fd(::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd) return system_error(errno, fmt::format("create {}", aside));
     const auto fail = [&](std::string_view doing) {
         Error error = system_error(errno, fmt::format("{} {}", doing, aside));

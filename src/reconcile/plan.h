@@ -47,6 +47,9 @@ struct PlanSummary {
 /// True if a step deletes or replaces what holds data (volumes, containers): needs a yes.
 [[nodiscard]] bool needs_confirmation(const Plan& plan);
 
+/// True if a container or a volume is deleted or replaced. What an interrupted run left half-made holds nobody's data.
+[[nodiscard]] bool loses_data(const diff::Change& change);
+
 struct PlanRenderOptions {
     bool colour = false;
 };

@@ -112,10 +112,13 @@ PlanSummary summarise(const Plan& plan) {
 }
 
 bool needs_confirmation(const Plan& plan) {
-    return std::any_of(plan.changes.begin(), plan.changes.end(), [](const diff::Change& change) {
-        const bool holds_data = change.id.kind == ObjectKind::volume || change.id.kind == ObjectKind::container;
-        return holds_data && (change.verb == Verb::remove || change.verb == Verb::replace);
-    });
+    return std::any_of(plan.changes.begin(), plan.changes.end(), loses_data);
+}
+
+bool loses_data(const diff::Change& change) {
+    const bool is_half_made = change.observed && change.observed->mark == model::Mark::begun;
+    const bool holds_data = change.id.kind == ObjectKind::volume || change.id.kind == ObjectKind::container;
+    return holds_data && !is_half_made && (change.verb == Verb::remove || change.verb == Verb::replace);
 }
 
 std::string to_text(const Plan& plan, const PlanRenderOptions& options) {

@@ -77,11 +77,6 @@ diff::Output compare(const Prepared& prepared, const model::HostState& others, c
                        .on_restart_needed = options.on_restart_needed});
 }
 
-bool loses_data(const diff::Change& change) {
-    const bool holds = change.id.kind == model::ObjectKind::container || change.id.kind == model::ObjectKind::volume;
-    return holds && (change.verb == diff::Verb::remove || change.verb == diff::Verb::replace);
-}
-
 /// Wishes the object as it was last applied, with what it needs.
 void keep_as_recorded(Prepared& prepared, const model::ObjectId& id) {
     const auto found = prepared.recorded.find(id);
@@ -146,7 +141,12 @@ Result<Prepared> plan_towards(const Environment& environment, Wish wish, const P
     CTL_ASSIGN(const auto unfinished, unfinished_of(environment.journal, prepared.stack));
     CTL_TRY(look(environment, options, ids_of_interest(prepared, unfinished), prepared, std::move(stop)));
     prepared.recovered = unfinished.size();
+    auto remains = possible_remains(unfinished, prepared.recorded, prepared.observed, prepared.desired);
     prepared.recorded = recovered_record(std::move(prepared.recorded), unfinished, prepared.observed);
+    for (auto& [id, entry] : remains) {
+        prepared.recorded.insert_or_assign(id, entry);
+        prepared.observed.emplace(id, std::move(entry));
+    }
     CTL_TRY(guard_empty_stack(prepared, options));
 
     auto output = compare(prepared, others, options);

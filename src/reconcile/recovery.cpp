@@ -68,4 +68,21 @@ model::HostState recovered_record(model::HostState recorded, std::span<const Unf
     return recorded;
 }
 
+model::HostState possible_remains(std::span<const UnfinishedStep> steps, const model::HostState& recorded,
+                                  const model::HostState& observed, const model::HostState& desired) {
+    model::HostState remains;
+    for (const auto& step : steps) {
+        if (step.verb != diff::Verb::remove && step.verb != diff::Verb::create) continue;
+        if (observed.contains(step.id) || desired.contains(step.id)) continue;
+        const auto old = recorded.find(step.id);
+        if (!step.desired && old == recorded.end()) continue;
+        model::Entry entry = step.desired ? *step.desired : old->second;
+        if (entry.borrowed) continue;
+        entry.mark = model::Mark::begun;
+        entry.lifecycle = {};
+        remains.insert_or_assign(step.id, std::move(entry));
+    }
+    return remains;
+}
+
 }  // namespace ctl::reconcile

@@ -20,4 +20,9 @@ namespace ctl::reconcile {
 [[nodiscard]] model::HostState recovered_record(model::HostState recorded, std::span<const UnfinishedStep> steps,
                                                 const model::HostState& observed);
 
+/// What dead runs began to make or to delete, that the host does not show and nobody wants any more: something that does not
+/// look like the object may be left of it. As entries of half-made objects, so that a plan deletes them once more. Pure.
+[[nodiscard]] model::HostState possible_remains(std::span<const UnfinishedStep> steps, const model::HostState& recorded,
+                                                const model::HostState& observed, const model::HostState& desired);
+
 }  // namespace ctl::reconcile

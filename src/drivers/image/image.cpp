@@ -269,7 +269,12 @@ Status check_image(const std::string& state_dir, const model::Entry& wanted) {
 
 Status remove_image(const std::string& state_dir, const std::string& name, const model::ResourceRef& owner) {
     const auto record = read_image_record(state_dir, name);
-    if (!record && record.error().code() == ErrorCode::not_found) return ok();
+    if (!record && record.error().code() == ErrorCode::not_found) {
+        // An interrupted run may have come as far as the name, and not to the tree that it stood for.
+        if (::access(trees_dir(state_dir).c_str(), F_OK) != 0) return ok();
+        CTL_ASSIGN(const Fd lock, lock_image_store(state_dir));
+        return remove_unused_trees(state_dir);
+    }
     if (!record || !is_owned(*record, name, owner)) return not_ours(state_dir, name);
     CTL_ASSIGN(const Fd images, open_directory(images_dir(state_dir)));
     const std::string aside = fmt::format("{}{}", aside_prefix, name);

@@ -126,13 +126,16 @@ private:
     Status remove() {
         CTL_TRY(stop());
         const Paths& paths = host_.paths;
-        for (const auto& file : {paths.config(name_), paths.unfinished(name_) + "/config", paths.started(name_),
-                                 paths.log(name_), paths.console(name_), paths.console(name_) + ".1", paths.lock(name_)})
+        // Also what an interrupted run left of it: the config goes last, and without it there may still be a directory.
+        const std::string unfinished_config = paths.unfinished(name_) + "/config";
+        for (const auto& file : {unfinished_config, path_aside(unfinished_config).native(), path_aside(paths.config(name_)).native(),
+                                 path_aside(paths.started(name_)).native(), paths.started(name_), paths.log(name_),
+                                 paths.console(name_), paths.console(name_) + ".1", paths.lock(name_), paths.config(name_)})
             if (::unlink(file.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR)
                 return system_error(errno, fmt::format("delete {}", file));
         ::rmdir(paths.unfinished(name_).c_str());
         // What people have put into the directory is theirs and stays.
-        if (text_ && ::rmdir(paths.directory(name_).c_str()) != 0 && errno != ENOENT && errno != ENOTEMPTY)
+        if (::rmdir(paths.directory(name_).c_str()) != 0 && errno != ENOENT && errno != ENOTEMPTY)
             return system_error(errno, fmt::format("delete {}", paths.directory(name_)));
         return ok();
     }
@@ -209,7 +212,9 @@ private:
         CTL_TRY(start_container(name_, host_.paths, host_.monitors, host_.cgroups));
         const bool freeze = state == ContainerState::frozen;
         if (host_.cgroups.is_frozen(name_) == freeze) return ok();
-        return host_.cgroups.set_frozen(name_, freeze);
+        CTL_TRY(host_.cgroups.set_frozen(name_, freeze));
+        host_.monitors.tell_frozen(name_, freeze);
+        return ok();
     }
 
     const Host& host_;

@@ -227,7 +227,11 @@ Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner
         if (mark->made && ::rmdir(source.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY)
             return system_error(errno, fmt::format("delete directory {}", ctl::quoted(source)));
     }
-    return place == source ? ok() : unlink_if_there(place);
+    if (place != source) return unlink_if_there(place);
+    // An interrupted run may have taken the mark and left the directory, which was ours if it is still empty.
+    if (::rmdir(place.c_str()) != 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY)
+        return system_error(errno, fmt::format("delete directory {}", ctl::quoted(place)));
+    return ok();
 }
 
 }  // namespace ctl::drivers::storage
