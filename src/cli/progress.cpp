@@ -49,6 +49,7 @@ public:
         if (report.outcome == Outcome::not_started) return;
         clear_status();
         fmt::print("[{:>{}}/{}] {} {}{}\n", finished_, width_, total_, symbol(report.outcome), describe(plan, step), suffix(plan, report));
+        std::fflush(stdout);
         redraw(plan);
     }
 
