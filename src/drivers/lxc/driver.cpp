@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
@@ -45,6 +46,15 @@ std::set<std::string> container_names(const std::string& lxcpath) {
 bool has_user_namespaces() {
     const auto most = read_file("/proc/sys/user/max_user_namespaces");
     return ::access("/proc/self/ns/user", F_OK) == 0 && (!most || trimmed(*most) != "0");
+}
+
+/// liblxc says so of whole keys only; behind some it takes any name: lxc.prlimit.nofile, lxc.sysctl.net.core.somaxconn.
+bool is_liblxc_key(const std::string& key) {
+    if (::lxc_config_item_is_supported(key.c_str())) return true;
+    constexpr std::array open_ended{"lxc.prlimit", "lxc.sysctl", "lxc.proc", "lxc.cgroup", "lxc.cgroup2"};
+    return std::any_of(open_ended.begin(), open_ended.end(), [&](const char* prefix) {
+        return key.starts_with(fmt::format("{}.", prefix)) && ::lxc_config_item_is_supported(prefix);
+    });
 }
 
 class LxcDriver final : public Driver {
@@ -161,7 +171,7 @@ private:
         if (container.raw)
             for (const auto& line : *container.raw) {
                 const std::string key(trimmed(split(line, '=').front()));
-                if (!::lxc_config_item_is_supported(key.c_str()))
+                if (!is_liblxc_key(key))
                     return Error(ErrorCode::invalid, fmt::format("raw.lxc key {} is not known to liblxc {}",
                                                                  ctl::quoted(key), ::lxc_get_version()));
             }

@@ -126,9 +126,16 @@ pid_t Monitors::init_pid(const std::string& name) const {
     return container ? container->init_pid(container.get()) : -1;
 }
 
+void Monitors::tell_frozen(const std::string& name, bool frozen) const {
+    const auto container = open_container(name, lxcpath_);
+    if (!container) return;
+    if (frozen) container->freeze(container.get());
+    else container->unfreeze(container.get());
+}
+
 bool Monitors::wait_running(const std::string& name, std::chrono::seconds deadline) const {
     const auto container = open_container(name, lxcpath_);
-    return container && container->wait(container.get(), "RUNNING", static_cast<int>(deadline.count()));
+    return container && container->wait(container.get(), "RUNNING|FROZEN", static_cast<int>(deadline.count()));
 }
 
 void Monitors::settle(const std::string& name) const {

@@ -30,8 +30,10 @@ public:
     /// The container's process 1, as our process namespace numbers it; -1 when there is none.
     [[nodiscard]] pid_t init_pid(const std::string& name) const;
 
-    /// Waits until a container that is starting runs. False if it stopped instead, or at the deadline.
+    /// Waits until a container that is starting runs (frozen or not). False if it stopped instead, or at the deadline.
     [[nodiscard]] bool wait_running(const std::string& name, std::chrono::seconds deadline) const;
+    /// Has the monitor call a container whose processes are frozen (or thawed) already what it is, for lxc-info and lxc-ls.
+    void tell_frozen(const std::string& name, bool frozen) const;
 
     /// Sends the container's process 1 `signal` and waits `patience` for the container's end, or until `is_over` says that
     /// waiting is of no use any more; then kills it. Done when the monitor has cleaned up; a container that isn't running is
