@@ -299,7 +299,11 @@ void LinkBatch::change_addresses() {
             const bool blocks = is_v6(address.cidr) && job.wanted.addresses &&
                                 std::any_of(job.wanted.addresses->begin(), job.wanted.addresses->end(),
                                             [&](const Cidr& c) { return c.address == address.cidr.address; });
-            put(blocks ? first : last, job.where.netns, delete_address_request(link->index, address.cidr), job);
+            Streams& stream = blocks ? first : last;
+            // Without any address for a moment the link would lose its routes as well.
+            if (!is_v6(address.cidr) && !job.borrowed)
+                put(stream, job.where.netns, promote_secondaries_request(link->index), job);
+            put(stream, job.where.netns, delete_address_request(link->index, address.cidr), job);
             to_reread.insert(job.where.netns);
         }
     }
@@ -310,7 +314,7 @@ void LinkBatch::change_addresses() {
     add_missing_addresses();
     send(last, gone_is_fine);
     if (to_reread.empty()) return;
-    // Deleting a primary IPv4 address takes the others of its subnet with it: look again and put back what is to stay.
+    // On a link of others, deleting a primary IPv4 address takes the rest of its subnet with it: put back what is to stay.
     for (const auto& scope : to_reread) {
         auto outcome = read(scope);
         for (LinkJob& job : jobs_)

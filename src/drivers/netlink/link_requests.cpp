@@ -3,6 +3,7 @@
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <sys/socket.h>
@@ -50,7 +51,9 @@ void put_name_and_place(Request& request, const Birth& birth) {
     request.text(IFLA_IFNAME, birth.name).u32(IFLA_GROUP, link_group);
     if (birth.netns >= 0) request.u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(birth.netns));
     if (birth.link == nullptr) return;
-    if (birth.link->mtu) request.u32(IFLA_MTU, static_cast<std::uint32_t>(*birth.link->mtu));
+    // A bridge follows the smallest MTU of its ports until it is given one, which it is not by being born with it.
+    const bool is_bridge = birth.link->type == LinkType::bridge;
+    if (birth.link->mtu && !is_bridge) request.u32(IFLA_MTU, static_cast<std::uint32_t>(*birth.link->mtu));
     if (birth.link->mac)
         if (const auto mac = mac_bytes(*birth.link->mac)) request.bytes(IFLA_ADDRESS, *mac);
 }
@@ -206,6 +209,16 @@ Request add_address_request(int index, const model::Cidr& address) {
 
 Request delete_address_request(int index, const model::Cidr& address) {
     return address_request(RTM_DELADDR, 0, index, address);
+}
+
+Request promote_secondaries_request(int index) {
+    Request request = new_link(0, index, 0, 0);
+    request.nest(IFLA_AF_SPEC, [&](Request& families) {
+        families.nest(AF_INET, [&](Request& inet) {
+            inet.nest(IFLA_INET_CONF, [&](Request& settings) { settings.u32(IPV4_DEVCONF_PROMOTE_SECONDARIES, 1); });
+        });
+    });
+    return request;
 }
 
 std::optional<std::array<std::byte, 6>> mac_bytes(const std::string& text) {

@@ -35,6 +35,8 @@ struct LinkSettings {
 
 [[nodiscard]] Request add_address_request(int index, const model::Cidr& address);
 [[nodiscard]] Request delete_address_request(int index, const model::Cidr& address);
+/// When an IPv4 address of the link is deleted, the next one of its subnet takes its place instead of going with it.
+[[nodiscard]] Request promote_secondaries_request(int index);
 
 /// Six bytes of a MAC address as text; nothing if it is none.
 [[nodiscard]] std::optional<std::array<std::byte, 6>> mac_bytes(const std::string& text);

@@ -93,7 +93,7 @@ public:
         }
         const Snapshot& snapshot = snapshots_[target.netns];
         const RouteRecord* now = snapshot.route(target.destination);
-        const bool is_ours = now != nullptr && now->protocol == our_protocol;
+        const bool is_ours = now != nullptr && (now->protocol == our_protocol || !target.netns.empty());
         switch (change.verb) {
             case Verb::remove:
                 if (now == nullptr) return ok();
