@@ -55,3 +55,25 @@ TEST_CASE("an update in doubt remembers the fields and members of before and of 
     CHECK(link.up == true);
     CHECK(link.addresses->size() == 2);
 }
+
+TEST_CASE("what was begun, doesn't show and isn't wanted any more is deleted once more") {
+    const model::HostState recorded{{br0, link_entry(1500)}};
+    const auto remains = [](const UnfinishedStep& step, const model::HostState& record, const model::HostState& observed,
+                            const model::HostState& desired) {
+        return possible_remains(std::span(&step, 1), record, observed, desired);
+    };
+    const auto removal = step_of(diff::Verb::remove, std::nullopt);
+    const auto creation = step_of(diff::Verb::create, link_entry(1500));
+    CHECK(remains(removal, recorded, {}, {}).at(br0).mark == model::Mark::begun);
+    CHECK(remains(creation, {}, {}, {}).at(br0).mark == model::Mark::begun);
+    CHECK(remains(step_of(diff::Verb::update, link_entry(1500)), recorded, {}, {}).empty());
+
+    // Who wants it again begins with what is left of it; what shows is judged by what it shows.
+    CHECK(remains(removal, recorded, {}, recorded).empty());
+    CHECK(remains(removal, recorded, host_with(model::Mark::complete), {}).empty());
+    CHECK(remains(removal, {}, {}, {}).empty());
+
+    auto borrowed = link_entry(1500);
+    borrowed.borrowed = true;
+    CHECK(remains(step_of(diff::Verb::create, borrowed), {}, {}, {}).empty());
+}
