@@ -4,7 +4,11 @@
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <functional>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -22,15 +26,60 @@ using diff::Verb;
 constexpr std::chrono::seconds links_gone_deadline{15};
 constexpr std::chrono::milliseconds first_look{2};
 constexpr std::chrono::milliseconds longest_pause{100};
+constexpr std::size_t most_at_once = 4;
 
-/// Loopback up; new links without IPv6, so that the ports of a big bridge don't flood each other with their multicast.
-Status furnish(Scope& scope) {
-    Status outcome;
+/// One namespace that shall be there, marked.
+struct Making {
+    explicit Making(const Change& change)
+        : name(change.id.name),
+          idmap(std::get<model::Netns>(change.desired->object).idmap.value_or("none")),
+          mark(make_mark(change.desired->owner, change.id)) {}
+
+    std::string name;
+    std::string idmap;
+    std::string mark;
+    std::optional<Pins::Pin> found;
+    Status outcome{};
+
+    /// Half a namespace has never been given to a container, so nothing is lost with it.
+    [[nodiscard]] bool is_finished() const { return found && !found->mark.empty(); }
+};
+
+/// Calls `work` for those that have not failed, and keeps what comes of it.
+void for_each_good(std::vector<Making>& makings, const std::function<Status(Making&)>& work) {
+    for (Making& making : makings)
+        if (making.outcome) making.outcome = work(making);
+}
+
+/// The same by several threads: the kernel makes namespaces side by side, but each one slowly.
+void for_each_good_at_once(std::vector<Making>& makings, const std::function<Status(Making&)>& work) {
+    std::atomic<std::size_t> next = 0;
+    const auto take_turns = [&] {
+        for (std::size_t i = next++; i < makings.size(); i = next++)
+            if (makings[i].outcome) makings[i].outcome = work(makings[i]);
+    };
+    std::vector<std::jthread> others;
+    for (std::size_t i = 1; i < std::min(makings.size(), most_at_once); ++i) others.emplace_back(take_turns);
+    take_turns();
+}
+
+Status check_found(const Making& making) {
+    if (!making.is_finished() || making.found->idmap == making.idmap) return ok();
+    return Error(ErrorCode::conflict,
+                 fmt::format("it is there with the id map {} instead of {}", making.found->idmap, making.idmap));
+}
+
+/// New links without IPv6, so that the ports of a big bridge don't flood each other with their multicast.
+void switch_ipv6_off(Scopes& scopes, std::vector<Making>& makings) {
     in_own_thread([&] {
-        outcome = enter(scope.netns);
-        if (outcome) outcome = write_ipv6("default", false);
+        for_each_good(makings, [&](const Making& making) -> Status {
+            CTL_TRY(enter(scopes.find(making.name)->netns));
+            return write_ipv6("default", false);
+        });
     });
-    CTL_TRY(outcome);
+}
+
+Status set_loopback_up(Scope& scope) {
     CTL_ASSIGN(const Snapshot snapshot, read_snapshot(scope.socket));
     const LinkRecord* loopback = snapshot.link("lo");
     if (loopback == nullptr) return Error(ErrorCode::io, "it has no loopback");
@@ -42,28 +91,31 @@ Status furnish(Scope& scope) {
     return answers.front().is_ok() ? ok() : Status(answers.front().as_error("setting its loopback up"));
 }
 
-Status make(Scopes& scopes, const Change& change) {
-    const auto* netns = change.desired ? std::get_if<model::Netns>(&change.desired->object) : nullptr;
-    if (netns == nullptr) return Error(ErrorCode::internal, "the change does not say what the namespace shall be");
-    const std::string& name = change.id.name;
-    const std::string idmap = netns->idmap.value_or("none");
-    const std::string mark = make_mark(change.desired->owner, change.id);
-    const auto pin = scopes.pins().find(name);
-    const bool is_finished = pin && !pin->mark.empty() && pin->idmap == idmap;
-    if (pin && !pin->mark.empty() && !is_finished)
-        return Error(ErrorCode::conflict, fmt::format("it is there with the id map {} instead of {}", pin->idmap, idmap));
-    if (!is_finished) {
-        // Half a namespace has never been given to a container, so nothing is lost with it.
-        scopes.close(name);
-        CTL_TRY(scopes.pins().make(name, idmap));
-    }
-    CTL_TRY(scopes.refresh(name));
-    Scope* scope = scopes.find(name);
-    if (scope == nullptr) return Error(ErrorCode::io, "it was made but is not there");
-    CTL_TRY(furnish(*scope));
-    if (is_finished && pin->mark == mark) return ok();
-    CTL_TRY(scopes.pins().write_mark(name, mark, idmap));
-    return scopes.refresh(name);
+Status write_mark(Scopes& scopes, const Making& making) {
+    if (making.is_finished() && making.found->mark == making.mark) return ok();
+    CTL_TRY(scopes.pins().write_mark(making.name, making.mark, making.idmap));
+    return scopes.refresh(making.name);
+}
+
+void make(Scopes& scopes, std::vector<Making>& makings) {
+    if (makings.empty()) return;
+    const Status prepared = scopes.pins().prepare();
+    for_each_good(makings, [&](Making& making) {
+        making.found = scopes.pins().find(making.name);
+        if (!making.is_finished()) scopes.close(making.name);
+        return prepared ? check_found(making) : prepared;
+    });
+    for_each_good_at_once(makings, [&](const Making& making) {
+        return making.is_finished() ? ok() : scopes.pins().make(making.name, making.idmap);
+    });
+    const Status refreshed = scopes.refresh();
+    for_each_good(makings, [&](const Making& making) -> Status {
+        if (!refreshed || scopes.find(making.name) != nullptr) return refreshed;
+        return Error(ErrorCode::io, "it was made but is not there");
+    });
+    switch_ipv6_off(scopes, makings);
+    for_each_good(makings, [&](const Making& making) { return set_loopback_up(*scopes.find(making.name)); });
+    for_each_good(makings, [&](const Making& making) { return write_mark(scopes, making); });
 }
 
 /// Takes the mark away; what it needs to be used stays.
@@ -116,19 +168,6 @@ Status remove(Scopes& scopes, std::span<const Change* const> changes) {
     return wait_until_gone(scopes, ends);
 }
 
-Status apply_one(Scopes& scopes, const Change& change) {
-    switch (change.verb) {
-        case Verb::create:
-        case Verb::update:
-        case Verb::adopt: return make(scopes, change);
-        case Verb::forget: return forget(scopes, change.id.name);
-        case Verb::remove:
-        case Verb::replace:
-        case Verb::stop: break;
-    }
-    return ok();
-}
-
 std::string doing(const Change& change) {
     switch (change.verb) {
         case Verb::create: return "creating " + change.id.str();
@@ -145,20 +184,34 @@ std::string doing(const Change& change) {
 }  // namespace
 
 std::vector<Status> apply_namespaces(Scopes& scopes, std::span<const Change* const> changes, const std::stop_token& stop) {
-    std::vector<Status> outcomes;
+    std::vector<Status> outcomes(changes.size());
+    std::vector<Making> makings;
+    std::vector<std::size_t> made;
+    std::vector<std::size_t> removed;
     std::vector<const Change*> removals;
-    for (const Change* change : changes) {
-        Status outcome = check_netns_name(change->id.name);
-        if (outcome && stop.stop_requested()) outcome = Error(ErrorCode::cancelled, "interrupted before it began");
-        if (outcome && change->verb == Verb::remove) removals.push_back(change);
-        else if (outcome) outcome = apply_one(scopes, *change);
-        outcomes.push_back(std::move(outcome));
-    }
-    const Status removed = remove(scopes, removals);
     for (std::size_t i = 0; i < changes.size(); ++i) {
-        if (changes[i]->verb == Verb::remove && outcomes[i]) outcomes[i] = removed;
-        if (!outcomes[i]) outcomes[i] = Error(outcomes[i].error()).while_(doing(*changes[i]));
+        const Change& change = *changes[i];
+        outcomes[i] = check_netns_name(change.id.name);
+        if (outcomes[i] && stop.stop_requested()) outcomes[i] = Error(ErrorCode::cancelled, "interrupted before it began");
+        if (!outcomes[i]) continue;
+        if (change.verb == Verb::remove) {
+            removed.push_back(i);
+            removals.push_back(&change);
+        } else if (change.verb == Verb::forget) {
+            outcomes[i] = forget(scopes, change.id.name);
+        } else if (change.desired && std::holds_alternative<model::Netns>(change.desired->object)) {
+            made.push_back(i);
+            makings.emplace_back(change);
+        } else {
+            outcomes[i] = Error(ErrorCode::internal, "the change does not say what the namespace shall be");
+        }
     }
+    make(scopes, makings);
+    for (std::size_t i = 0; i < made.size(); ++i) outcomes[made[i]] = std::move(makings[i].outcome);
+    const Status gone = remove(scopes, removals);
+    for (const std::size_t i : removed) outcomes[i] = gone;
+    for (std::size_t i = 0; i < changes.size(); ++i)
+        if (!outcomes[i]) outcomes[i] = Error(outcomes[i].error()).while_(doing(*changes[i]));
     return outcomes;
 }
 

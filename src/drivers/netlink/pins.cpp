@@ -122,7 +122,7 @@ Status unpin(const std::string& path) {
 
 }  // namespace
 
-Status Pins::prepare_root() const {
+Status Pins::prepare() const {
     for (std::size_t slash = root_.find('/', 1);; slash = root_.find('/', slash + 1)) {
         const std::string part = root_.substr(0, slash);
         if (::mkdir(part.c_str(), 0755) != 0 && errno != EEXIST) return system_error(errno, "creating " + part);
@@ -177,7 +177,6 @@ Result<Fd> Pins::open(const std::string& name) const {
 
 Status Pins::make(const std::string& name, const std::string& idmap) const {
     CTL_TRY(remove(name));
-    CTL_TRY(prepare_root());
     if (::mkdir(dir(name).c_str(), 0755) != 0) return system_error(errno, "creating " + dir(name));
     const bool own_users = idmap != "none";
     std::string line;

@@ -32,7 +32,10 @@ public:
     /// The network namespace's descriptor.
     [[nodiscard]] Result<Fd> open(const std::string& name) const;
 
-    /// Makes the namespaces and pins them, without the mark. What a killed attempt left is cleared away first.
+    /// Makes the place for pins, before the first is made.
+    [[nodiscard]] Status prepare() const;
+    /// Makes the namespaces and pins them, without the mark. What a killed attempt left is cleared away first. Several
+    /// threads may make different ones at a time.
     [[nodiscard]] Status make(const std::string& name, const std::string& idmap) const;
     [[nodiscard]] Status write_mark(const std::string& name, const std::string& mark, const std::string& idmap) const;
     /// Unmounts and removes whatever there is of it. The namespace goes when its last process and socket have gone.
@@ -40,7 +43,6 @@ public:
 
 private:
     [[nodiscard]] std::string dir(const std::string& name) const { return root_ + "/" + name; }
-    [[nodiscard]] Status prepare_root() const;
 
     std::string root_;
 };
