@@ -1,10 +1,10 @@
 // bench-lxc-baseline LXCPATH WORKERS: starts all containers of a path with liblxc and nothing else, prints the seconds that
 // took, and kills them again.
 //
-// What ctl's apply is measured against. The containers are exactly those that ctl makes (`state: stopped` prepared their root
-// file systems, namespaces, links and configs, outside of the time measured here). The workers are processes that opened
-// liblxc before the clock starts and call start() in a loop: the fastest way there is. Threads would have to share liblxc's
-// log and locks, and a process per container would pay for loading liblxc each time, as ctl does.
+// What ctl's apply is measured against. The containers are exactly those that ctl makes (`state: stopped` prepared their
+// root file systems, namespaces, links and configs, outside of the time measured here). The workers are processes that
+// opened liblxc before the clock starts and call start() in a loop: the fastest way there is. Threads would have to share
+// liblxc's log and locks, and a process per container would pay for loading liblxc each time, as ctl does.
 
 #include <lxc/lxccontainer.h>
 #include <sys/mman.h>
@@ -42,7 +42,8 @@ std::vector<std::string> defined_containers(const char* path) {
 
 /// Has `workers` processes share out the names; false if one of them failed.
 bool in_workers(const std::vector<std::string>& names, int workers, const std::function<bool(const std::string&)>& work) {
-    void* shared = ::mmap(nullptr, sizeof(std::atomic<std::size_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* shared =
+        ::mmap(nullptr, sizeof(std::atomic<std::size_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) return false;
     auto* next = new (shared) std::atomic<std::size_t>(0);
     for (int i = 0; i < workers; ++i) {

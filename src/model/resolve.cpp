@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string_view>
+#include <utility>
 
 namespace ctl::model {
 
@@ -15,38 +16,38 @@ Profiles profiles_of(const resource::Stack& stack) {
     return profiles;
 }
 
-void put_config(resource::Container& result, const Config& upper) {
-    for (const auto& [key, entry] : upper) result.config.insert_or_assign(key, entry);
+void put_config(resource::Container& result, Config upper) {
+    upper.merge(result.config);
+    result.config = std::move(upper);
 }
 
-void put_devices(resource::Container& result, const resource::Devices& upper) {
-    for (const auto& [name, device] : upper) {
+void put_devices(resource::Container& result, resource::Devices upper) {
+    for (auto& [name, device] : upper) {
         const auto inherited = result.devices.find(name);
         if (!device.is_override || inherited == result.devices.end()) {
-            result.devices.insert_or_assign(name, device);
+            result.devices.insert_or_assign(name, std::move(device));
             continue;
         }
         resource::Device& merged = inherited->second;
-        for (const auto& [key, entry] : device.keys) merged.keys.insert_or_assign(key, entry);
-        if (!device.type.empty()) merged.type = device.type;
-        merged.where = device.where;
+        for (auto& [key, entry] : device.keys) merged.keys.insert_or_assign(key, std::move(entry));
+        if (!device.type.empty()) merged.type = std::move(device.type);
+        merged.where = std::move(device.where);
     }
 }
 
-resource::Container layered_over(const resource::Container& container, const Profiles& profiles) {
-    resource::Container result = container;
-    result.config.clear();
-    result.devices.clear();
+resource::Container layered_over(resource::Container container, const Profiles& profiles) {
+    Config own_config = std::exchange(container.config, {});
+    resource::Devices own_devices = std::exchange(container.devices, {});
     for (const auto& name : container.profiles) {
         const auto profile = profiles.find(name.text);
         if (profile == profiles.end()) continue;
-        put_config(result, profile->second->config);
-        put_devices(result, profile->second->devices);
+        put_config(container, profile->second->config);
+        put_devices(container, profile->second->devices);
     }
-    put_config(result, container.config);
-    put_devices(result, container.devices);
-    std::erase_if(result.devices, [](const auto& device) { return device.second.type.text == "none"; });
-    return result;
+    put_config(container, std::move(own_config));
+    put_devices(container, std::move(own_devices));
+    std::erase_if(container.devices, [](const auto& device) { return device.second.type.text == "none"; });
+    return container;
 }
 
 }  // namespace
@@ -58,7 +59,7 @@ resource::Container layered(const resource::Container& container, const resource
 resource::Stack resolve(const resource::Stack& stack) {
     const Profiles profiles = profiles_of(stack);
     resource::Stack result = stack;
-    for (auto& container : result.containers) container = layered_over(container, profiles);
+    for (auto& container : result.containers) container = layered_over(std::move(container), profiles);
     return result;
 }
 
