@@ -109,16 +109,34 @@ struct DirCloser {
     void operator()(DIR* dir) const { ::closedir(dir); }
 };
 
+/// A frozen process does not even die of SIGKILL. Not every hierarchy can freeze, and a top can't: then there is no such file.
+void thaw(const std::string& directory) {
+    for (const auto& [file, word] : {std::pair{"freezer.state", "THAWED"}, std::pair{"cgroup.freeze", "0"}}) {
+        const std::string path = fmt::format("{}/{}", directory, file);
+        if (::access(path.c_str(), W_OK) == 0) (void)write_to(path, word);
+    }
+}
+
+/// The directories directly below one; none when it isn't there.
+std::vector<std::string> directories_in(const std::string& directory) {
+    std::vector<std::string> found;
+    const std::unique_ptr<DIR, DirCloser> dir(::opendir(directory.c_str()));
+    while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+        const std::string_view name = entry->d_name;
+        if (entry->d_type == DT_DIR && name != "." && name != "..") found.push_back(fmt::format("{}/{}", directory, name));
+    }
+    return found;
+}
+
+void thaw_tree(const std::string& directory) {
+    thaw(directory);
+    for (const std::string& below : directories_in(directory)) thaw_tree(below);
+}
+
 /// Removes what it can; true if the directory is gone.
 bool remove_tree(const std::string& directory) {
-    {
-        const std::unique_ptr<DIR, DirCloser> dir(::opendir(directory.c_str()));
-        if (!dir) return errno == ENOENT;
-        while (const dirent* entry = ::readdir(dir.get())) {
-            const std::string_view name = entry->d_name;
-            if (entry->d_type == DT_DIR && name != "." && name != "..") remove_tree(fmt::format("{}/{}", directory, name));
-        }
-    }
+    thaw(directory);
+    for (const std::string& below : directories_in(directory)) remove_tree(below);
     return ::rmdir(directory.c_str()) == 0 || errno == ENOENT;
 }
 
@@ -163,6 +181,10 @@ Status settle_cgroups(const std::vector<SandboxCgroup>& cgroups) {
         }
     }
     return ok();
+}
+
+void thaw_all(const std::vector<SandboxCgroup>& cgroups) {
+    for (const SandboxCgroup& cgroup : cgroups) thaw_tree(cgroup.mount_point);
 }
 
 Status remove_cgroups(const std::vector<std::string>& directories) {

@@ -27,6 +27,9 @@ struct SandboxCgroup {
 /// the unified one, where containers need controllers and therefore no processes may be.
 [[nodiscard]] Status settle_cgroups(const std::vector<SandboxCgroup>& cgroups);
 
+/// To be called inside, before the end: what is frozen would outlive every signal, and process 1 with it.
+void thaw_all(const std::vector<SandboxCgroup>& cgroups);
+
 /// Removes cgroup directories and all below them, bottom-up, waiting at most a few seconds for their last processes to be
 /// gone. What isn't there is fine.
 [[nodiscard]] Status remove_cgroups(const std::vector<std::string>& directories);

@@ -214,7 +214,10 @@ void live_inside(Inside inside) {
     }
     ::close(inside.failure);
     for (;;) {
-        if (const std::optional<int> code = reap(command)) ::_exit(*code);
+        if (const std::optional<int> code = reap(command)) {
+            thaw_all(inside.cgroups);
+            ::_exit(*code);
+        }
         signalfd_siginfo info{};
         if (::read(events.get(), &info, sizeof info) != sizeof info) continue;
         // What the terminal sends reaches the command by itself.

@@ -102,6 +102,17 @@ TEST_CASE("processes that the command leaves behind end with it") {
     CHECK(result->exit_code == 3);
 }
 
+TEST_CASE("a frozen process does not keep a sandbox from ending") {
+    SKIP_WHERE_IMPOSSIBLE();
+    const auto result = in_sandbox(
+        "if [ -d /sys/fs/cgroup/freezer ]; then box=/sys/fs/cgroup/freezer/box; else box=/sys/fs/cgroup/box; fi; mkdir $box;"
+        "tail -f /dev/null & echo $! > $box/cgroup.procs;"
+        "if [ -e $box/freezer.state ]; then echo FROZEN > $box/freezer.state; cat $box/freezer.state;"
+        "else echo 1 > $box/cgroup.freeze; echo FROZEN; fi");
+    CHECK(result.out.find("FR") != std::string::npos);
+    CHECK(result.exit_code == 0);
+}
+
 TEST_CASE("a kept state is there the next time") {
     SKIP_WHERE_IMPOSSIBLE();
     const Directory state;
