@@ -10,7 +10,7 @@ namespace ctl::cli {
 namespace {
 
 ExitCode drivers(const GlobalOptions& global) {
-    auto session = Session::open(global, false);
+    auto session = Session::open(global);
     if (!session) return fail(session.error());
     Table table({"DRIVER", "KINDS", "STATE", "DESCRIPTION"});
     for (const auto& driver : session->drivers().all()) {

@@ -62,7 +62,7 @@ ExitCode get(const GetOptions& options, const GlobalOptions& global) {
         fmt::print(stderr, "error: {} is not a kind; kinds are containers, networks, images, pools, stacks\n", ctl::quoted(options.kind));
         return ExitCode::usage;
     }
-    auto session = Session::open(global, false);
+    auto session = Session::open(global);
     if (!session) return fail(session.error());
     if (kind == "Stack") return print_stacks(*session);
     const auto observation = reconcile::observe(session->drivers(), {});

@@ -45,7 +45,7 @@ void print_interfaces(const model::HostState& observed, const std::string& conta
 }
 
 ExitCode info(const InfoOptions& options, const GlobalOptions& global) {
-    auto session = Session::open(global, false);
+    auto session = Session::open(global);
     if (!session) return fail(session.error());
     const auto observation = reconcile::observe(session->drivers(), {});
     if (!observation) return fail(observation.error());

@@ -24,7 +24,7 @@ Result<std::set<model::ObjectId>> recorded_ids(reconcile::Journal& journal) {
 }
 
 ExitCode observe(const GlobalOptions& global) {
-    auto session = Session::open(global, false);
+    auto session = Session::open(global);
     if (!session) return fail(session.error());
     const auto ids = recorded_ids(session->journal());
     if (!ids) return fail(ids.error());

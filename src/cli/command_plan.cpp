@@ -40,7 +40,7 @@ Result<reconcile::Prepared> prepare_plan(const PlanOptions& options, const Globa
     reconcile::SilentReporter silent;
     auto prepare_options = options.planning.to_prepare_options();
     if (options.host_state.empty()) {
-        CTL_ASSIGN(Session session, Session::open(global, false));
+        CTL_ASSIGN(Session session, Session::open(global));
         return reconcile::prepare(session.environment(silent), stack, prepare_options);
     }
     CTL_ASSIGN(const std::string text, read_file(options.host_state));

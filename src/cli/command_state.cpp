@@ -4,17 +4,14 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
-#include "reconcile/lock.h"
 
 namespace ctl::cli {
 
 namespace {
 
 ExitCode rebuild(const GlobalOptions& global) {
-    auto session = Session::open(global, true);
+    auto session = Session::open_exclusive(global);
     if (!session) return fail(session.error());
-    const auto lock = reconcile::Lock::acquire(session->layout().state_dir, global.command_line, session->clock());
-    if (!lock) return fail(lock.error());
     const auto reporter = make_progress({});
     const auto stacks = reconcile::rebuild_from_marks(session->environment(*reporter));
     if (!stacks) return fail(stacks.error());

@@ -20,7 +20,7 @@ struct WatchCommandOptions {
 
 ExitCode watch(const WatchCommandOptions& options, const GlobalOptions& global) {
     const Interrupt interrupt;
-    auto session = Session::open(global, true);
+    auto session = Session::open_writable(global);
     if (!session) return fail(session.error());
     reconcile::WatchOptions watch_options;
     watch_options.folder = options.folder;

@@ -6,7 +6,6 @@
 
 #include "cli/progress.h"
 #include "cli/run_output.h"
-#include "reconcile/lock.h"
 
 namespace ctl::cli {
 
@@ -46,10 +45,8 @@ void add_run_options(CLI::App& command, RunOptions& options) {
 
 ExitCode run_plan(const RunOptions& options, const GlobalOptions& global, const MakePlan& make_plan) {
     const Interrupt interrupt;
-    auto session = Session::open(global, true);
+    auto session = Session::open_exclusive(global, options.lock_timeout);
     if (!session) return fail(session.error());
-    const auto lock = reconcile::Lock::acquire(session->layout().state_dir, global.command_line, session->clock(), options.lock_timeout);
-    if (!lock) return fail(lock.error());
 
     const bool json = options.format == "json";
     const auto reporter = make_progress({.terminal = !json && ::isatty(STDOUT_FILENO) != 0, .quiet = json, .colour = wants_colour(global, STDOUT_FILENO)});

@@ -53,34 +53,62 @@ Session::Session(const GlobalOptions& options) : clock_(std::make_unique<reconci
     layout_.working_dir = fs::current_path(ignored).native();
 }
 
-Result<Session> Session::open(const GlobalOptions& options, bool writable) {
-    Session session(options);
-    if (writable) {
-        if (::geteuid() != 0)
-            return Error(ErrorCode::permission, "changing a host needs root").hint("run it with sudo, or try it in: ctl sandbox -- …");
-        CTL_TRY(make_state_dir(session.layout_.state_dir));
-    }
-    const fs::path file = journal_file(options);
-    std::error_code ignored;
-    const bool in_memory = !writable && !fs::exists(file, ignored);
-    if (!in_memory && ::geteuid() != 0)
-        return Error(ErrorCode::permission, fmt::format("{} is for root only", file.native()))
-            .hint("run it with sudo, or plan against a described host with --host-state");
-    CTL_ASSIGN(session.journal_, reconcile::SqliteJournal::open(in_memory ? fs::path(":memory:") : file, *session.clock_));
+Status Session::prepare_for_writing() {
+    if (::geteuid() != 0)
+        return Error(ErrorCode::permission, "changing a host needs root").hint("run it with sudo, or try it in: ctl sandbox -- …");
+    return make_state_dir(layout_.state_dir);
+}
 
+Status Session::open_journal(const fs::path& file) {
+    CTL_ASSIGN(journal_, reconcile::SqliteJournal::open(file, *clock_));
+    return ok();
+}
+
+void Session::load_drivers(const GlobalOptions& options) {
     drivers::DriverContext context;
-    context.state_dir = session.layout_.state_dir;
-    context.run_dir = session.layout_.run_dir;
+    context.state_dir = layout_.state_dir;
+    context.run_dir = layout_.run_dir;
     context.helper_dir = library_dir().native();
     context.ovs_db = options.ovs_db;
     const fs::path driver_dir = options.driver_dir.empty() ? library_dir() / "drivers" : fs::path(options.driver_dir);
-    session.drivers_ = reconcile::DriverSet::load(driver_dir, context);
+    drivers_ = reconcile::DriverSet::load(driver_dir, context);
+}
+
+Result<Session> Session::open(const GlobalOptions& options) {
+    Session session(options);
+    const fs::path file = journal_file(options);
+    std::error_code ignored;
+    const bool is_there = fs::exists(file, ignored);
+    if (is_there && ::geteuid() != 0)
+        return Error(ErrorCode::permission, fmt::format("{} is for root only", file.native()))
+            .hint("run it with sudo, or plan against a described host with --host-state");
+    CTL_TRY(session.open_journal(is_there ? file : fs::path(":memory:")));
+    session.load_drivers(options);
+    return session;
+}
+
+Result<Session> Session::open_writable(const GlobalOptions& options) {
+    Session session(options);
+    CTL_TRY(session.prepare_for_writing());
+    CTL_TRY(session.open_journal(journal_file(options)));
+    session.load_drivers(options);
+    return session;
+}
+
+Result<Session> Session::open_exclusive(const GlobalOptions& options, std::chrono::milliseconds wait) {
+    Session session(options);
+    CTL_TRY(session.prepare_for_writing());
+    // Before the journal: whoever holds it up is the holder of the lock, and only the lock knows his name.
+    CTL_ASSIGN(auto lock, reconcile::Lock::acquire(session.layout_.state_dir, options.command_line, *session.clock_, wait));
+    session.lock_.emplace(std::move(lock));
+    CTL_TRY(session.open_journal(journal_file(options)));
+    session.load_drivers(options);
     return session;
 }
 
 Result<Session> Session::offline(const GlobalOptions& options) {
     Session session(options);
-    CTL_ASSIGN(session.journal_, reconcile::SqliteJournal::open(":memory:", *session.clock_));
+    CTL_TRY(session.open_journal(":memory:"));
     return session;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "model/lower.h"
 #include "reconcile/driver_set.h"
 #include "reconcile/journal.h"
+#include "reconcile/lock.h"
 #include "reconcile/reconciler.h"
 
 namespace ctl::cli {
@@ -27,9 +29,13 @@ struct GlobalOptions {
 /// Where a command works: directories, drivers, journal. Made once per command.
 class Session {
 public:
-    /// `writable` makes the state directory and opens its journal; otherwise a journal that isn't there yet is an empty one
-    /// in memory, so that planning needs no state directory.
-    [[nodiscard]] static Result<Session> open(const GlobalOptions& options, bool writable);
+    /// For looking: a journal that isn't there yet is an empty one in memory, so that planning needs no state directory.
+    [[nodiscard]] static Result<Session> open(const GlobalOptions& options);
+    /// For changing: makes the state directory and opens its journal.
+    [[nodiscard]] static Result<Session> open_writable(const GlobalOptions& options);
+    /// The same with the lock held from before the journal is opened until the session ends; waits for it up to `wait`.
+    [[nodiscard]] static Result<Session> open_exclusive(const GlobalOptions& options,
+                                                        std::chrono::milliseconds wait = std::chrono::milliseconds(0));
     /// Drivers only for a host that is described in a file: nothing is observed, nothing recorded.
     [[nodiscard]] static Result<Session> offline(const GlobalOptions& options);
 
@@ -41,8 +47,12 @@ public:
 
 private:
     explicit Session(const GlobalOptions& options);
+    Status prepare_for_writing();
+    Status open_journal(const std::filesystem::path& file);
+    void load_drivers(const GlobalOptions& options);
 
     model::HostLayout layout_;
+    std::optional<reconcile::Lock> lock_;
     std::unique_ptr<reconcile::SystemClock> clock_;  // the journal holds on to it, so it must not move with the session
     reconcile::DriverSet drivers_;
     std::unique_ptr<reconcile::Journal> journal_;
