@@ -15,7 +15,7 @@ struct Diagnostic {
     std::string rule;     ///< stable identifier, e.g. "unknown-key"; SARIF's ruleId
     std::string message;  ///< lower case, no full stop, with the value seen (escaped)
     SourceSpan where;
-    std::string hint;     ///< what to type; may be empty
+    std::string hint;  ///< what to type; may be empty
 };
 
 /// Collects all that is to be said about some input, in the order it was found.

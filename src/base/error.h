@@ -11,21 +11,21 @@ namespace ctl {
 
 /// What kind of failure it is. Callers branch on this, never on the text.
 enum class ErrorCode {
-    internal,           ///< our own defect
-    io,                 ///< a system call or a library failed
-    invalid,            ///< input that breaks a rule
-    not_found,          ///< a named thing is not there
-    conflict,           ///< a name is taken by something that is not ours
-    permission,         ///< not root, or the kernel refused
-    unsupported,        ///< this kernel, machine or version of ctl can't do it
-    missing_driver,     ///< a driver, tool or kernel feature the manifest needs is not there
-    no_space,           ///< the disk is full or would be
-    timeout,            ///< a deadline passed
-    locked,             ///< another ctl holds the lock
-    stale,              ///< the host changed since the plan was made
-    policy,             ///< refused by a rule of the user's, or for want of a confirmation
-    cancelled,          ///< interrupted before it began
-    diverging,          ///< applied, but the host does not show it
+    internal,        ///< our own defect
+    io,              ///< a system call or a library failed
+    invalid,         ///< input that breaks a rule
+    not_found,       ///< a named thing is not there
+    conflict,        ///< a name is taken by something that is not ours
+    permission,      ///< not root, or the kernel refused
+    unsupported,     ///< this kernel, machine or version of ctl can't do it
+    missing_driver,  ///< a driver, tool or kernel feature the manifest needs is not there
+    no_space,        ///< the disk is full or would be
+    timeout,         ///< a deadline passed
+    locked,          ///< another ctl holds the lock
+    stale,           ///< the host changed since the plan was made
+    policy,          ///< refused by a rule of the user's, or for want of a confirmation
+    cancelled,       ///< interrupted before it began
+    diverging,       ///< applied, but the host does not show it
 };
 
 /// Stable lower-case name of a code, as in JSON output: "not_found".

@@ -61,8 +61,8 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, std::chr
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDERR_FILENO);
-    // The child inherits neither our blocked signals nor our ignored SIGPIPE, and a Ctrl-C on the terminal is for us alone: in a
-    // process group of its own the child is not interrupted halfway.
+    // The child inherits neither our blocked signals nor our ignored SIGPIPE, and a Ctrl-C on the terminal is for us alone:
+    // in a process group of its own the child is not interrupted halfway.
     posix_spawnattr_t attributes;
     posix_spawnattr_init(&attributes);
     sigset_t signals;
@@ -110,7 +110,9 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, std::chr
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    if (late) return Error(ErrorCode::timeout, fmt::format("{} did not end within {} ms and was killed", argv.front(), deadline.count()));
+    if (late)
+        return Error(ErrorCode::timeout,
+                     fmt::format("{} did not end within {} ms and was killed", argv.front(), deadline.count()));
     result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return result;
 }

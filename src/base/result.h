@@ -24,10 +24,9 @@ using Status = Result<void>;
 }  // namespace ctl
 
 /// Returns the error of `expr` (a Result) from the enclosing function, else goes on.
-#define CTL_TRY(expr)                                          \
-    do {                                                       \
-        if (auto ctl_try_result = (expr); !ctl_try_result)     \
-            return std::move(ctl_try_result).error();          \
+#define CTL_TRY(expr)                                                                                \
+    do {                                                                                             \
+        if (auto ctl_try_result = (expr); !ctl_try_result) return std::move(ctl_try_result).error(); \
     } while (false)
 
 #define CTL_CONCAT_INNER(a, b) a##b
@@ -35,7 +34,7 @@ using Status = Result<void>;
 
 /// `CTL_ASSIGN(auto x, f());` declares x from a Result, or returns its error.
 #define CTL_ASSIGN(declaration, expr) CTL_ASSIGN_IMPL(CTL_CONCAT(ctl_assign_, __LINE__), declaration, expr)
-#define CTL_ASSIGN_IMPL(temporary, declaration, expr)                \
-    auto temporary = (expr);                                         \
-    if (!temporary) return std::move(temporary).error();             \
+#define CTL_ASSIGN_IMPL(temporary, declaration, expr)    \
+    auto temporary = (expr);                             \
+    if (!temporary) return std::move(temporary).error(); \
     declaration = std::move(*temporary)

@@ -33,7 +33,8 @@ std::size_t utf8_sequence(std::string_view text) {
 
 /// C1 controls (U+0080 to U+009F) drive terminals as well as the ASCII ones do.
 bool is_c1_control(std::string_view sequence) {
-    return sequence.size() == 2 && static_cast<unsigned char>(sequence[0]) == 0xC2 && static_cast<unsigned char>(sequence[1]) < 0xA0;
+    return sequence.size() == 2 && static_cast<unsigned char>(sequence[0]) == 0xC2 &&
+           static_cast<unsigned char>(sequence[1]) < 0xA0;
 }
 
 }  // namespace

@@ -40,10 +40,12 @@ ExitCode remove(const DeleteOptions& options, const GlobalOptions& global) {
         return ExitCode::usage;
     }
     if (!options.resource.empty()) {
-        return run_plan(options.run, global, [&](const reconcile::Environment& environment, std::stop_token stop) -> Result<reconcile::Prepared> {
-            CTL_ASSIGN(const auto resource, find_resource(environment.journal, options.resource));
-            return reconcile::prepare_delete_resource(environment, resource, prepare_options, std::move(stop));
-        });
+        return run_plan(options.run, global,
+                        [&](const reconcile::Environment& environment, std::stop_token stop) -> Result<reconcile::Prepared> {
+                            CTL_ASSIGN(const auto resource, find_resource(environment.journal, options.resource));
+                            return reconcile::prepare_delete_resource(environment, resource, prepare_options,
+                                                                      std::move(stop));
+                        });
     }
     const auto stack = require_stack(options.files, global);
     if (!stack) return ExitCode::invalid;

@@ -18,7 +18,8 @@ ExitCode drivers(const GlobalOptions& global) {
         for (const auto kind : driver->info().kinds) kinds.emplace_back(model::to_string(kind));
         table.add({driver->info().name, joined(kinds, ", "), "ready", driver->info().description});
     }
-    for (const auto& missing : session->drivers().unavailable()) table.add({missing.name, "-", "unavailable", escaped(missing.error.str())});
+    for (const auto& missing : session->drivers().unavailable())
+        table.add({missing.name, "-", "unavailable", escaped(missing.error.str())});
     fmt::print("{}", table.str());
     return ExitCode::done;
 }

@@ -51,7 +51,8 @@ ExitCode print_stacks(Session& session) {
     if (!stacks) return fail(stacks.error());
     Table table({"STACK", "RESOURCES", "OBJECTS", "LAST RUN", "OUTCOME"});
     for (const auto& stack : *stacks)
-        table.add({escaped(stack.name), std::to_string(stack.resources), std::to_string(stack.objects), stack.last_run, stack.last_outcome});
+        table.add({escaped(stack.name), std::to_string(stack.resources), std::to_string(stack.objects), stack.last_run,
+                   stack.last_outcome});
     fmt::print("{}", table.str());
     return ExitCode::done;
 }
@@ -59,7 +60,8 @@ ExitCode print_stacks(Session& session) {
 ExitCode get(const GetOptions& options, const GlobalOptions& global) {
     const auto kind = options.kind.empty() ? std::optional<std::string>() : resource_kind(options.kind);
     if (!options.kind.empty() && !kind) {
-        fmt::print(stderr, "error: {} is not a kind; kinds are containers, networks, images, pools, stacks\n", ctl::quoted(options.kind));
+        fmt::print(stderr, "error: {} is not a kind; kinds are containers, networks, images, pools, stacks\n",
+                   ctl::quoted(options.kind));
         return ExitCode::usage;
     }
     auto session = Session::open(global);
@@ -85,7 +87,8 @@ ExitCode get(const GetOptions& options, const GlobalOptions& global) {
     if (options.format == "json") fmt::print("{}\n", items_to_json(all));
     if (options.format == "yaml") fmt::print("{}", items_to_yaml(all));
     if (!options.name.empty() && all.empty())
-        return fail(Error(ErrorCode::not_found, fmt::format("no {} {} of ctl's is on this host", options.kind, ctl::quoted(options.name))));
+        return fail(Error(ErrorCode::not_found,
+                          fmt::format("no {} {} of ctl's is on this host", options.kind, ctl::quoted(options.name))));
     return ExitCode::done;
 }
 

@@ -36,7 +36,8 @@ void print_interfaces(const model::HostState& observed, const std::string& conta
         print_fact("parent", link.parent ? escaped(*link.parent) : std::string());
         if (link.peer) {
             const auto host_end = observed.find({ObjectKind::link, *link.peer});
-            if (host_end != observed.end()) print_fact("port of", escaped(std::get<model::Link>(host_end->second.object).master.value_or("")));
+            if (host_end != observed.end())
+                print_fact("port of", escaped(std::get<model::Link>(host_end->second.object).master.value_or("")));
         }
         print_fact("mac", link.mac.value_or(""));
         print_fact("mtu", link.mtu ? std::to_string(*link.mtu) : std::string());
@@ -52,8 +53,9 @@ ExitCode info(const InfoOptions& options, const GlobalOptions& global) {
     auto items = list_items("Container", observation->state);
     std::erase_if(items, [&](const Item& item) { return item.name != options.name; });
     if (items.empty())
-        return fail(Error(ErrorCode::not_found, fmt::format("no container {} of ctl's is on this host", ctl::quoted(options.name)))
-                        .hint("see: ctl get containers"));
+        return fail(
+            Error(ErrorCode::not_found, fmt::format("no container {} of ctl's is on this host", ctl::quoted(options.name)))
+                .hint("see: ctl get containers"));
     if (options.format == "json") {
         fmt::print("{}\n", items_to_json(items));
         return ExitCode::done;
@@ -62,10 +64,10 @@ ExitCode info(const InfoOptions& options, const GlobalOptions& global) {
     print_line("Name", escaped(item.name));
     print_line("Stack", escaped(item.stack));
     for (const auto& [label, fact] :
-         {std::pair{"State", "state"}, std::pair{"Image", "image"}, std::pair{"Volume", "volume"}, std::pair{"Root", "rootfs"},
-          std::pair{"Ids", "idmap"}, std::pair{"Memory limit", "memory_limit"}, std::pair{"Process limit", "process_limit"},
-          std::pair{"CPUs", "cpu_set"}, std::pair{"Autostart", "autostart"}, std::pair{"Environment", "environment"},
-          std::pair{"Mounts", "mounts"}, std::pair{"Raw", "raw"}})
+         {std::pair{"State", "state"}, std::pair{"Image", "image"}, std::pair{"Volume", "volume"},
+          std::pair{"Root", "rootfs"}, std::pair{"Ids", "idmap"}, std::pair{"Memory limit", "memory_limit"},
+          std::pair{"Process limit", "process_limit"}, std::pair{"CPUs", "cpu_set"}, std::pair{"Autostart", "autostart"},
+          std::pair{"Environment", "environment"}, std::pair{"Mounts", "mounts"}, std::pair{"Raw", "raw"}})
         print_line(label, item.fact(fact));
     fmt::print("Interfaces\n");
     print_interfaces(observation->state, item.name);
@@ -75,10 +77,13 @@ ExitCode info(const InfoOptions& options, const GlobalOptions& global) {
 }  // namespace
 
 void add_info_command(Program program) {
-    CLI::App* command = program.app.add_subcommand("info", "Show one container: state, addresses, interfaces, mounts, limits");
+    CLI::App* command =
+        program.app.add_subcommand("info", "Show one container: state, addresses, interfaces, mounts, limits");
     auto options = std::make_shared<InfoOptions>();
     command->add_option("container", options->name, "Its name")->required();
-    command->add_option("-o,--output", options->format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+    command->add_option("-o,--output", options->format, "text or json")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
     command->callback([program, options] { program.exit_code = info(*options, program.options); });
 }
 

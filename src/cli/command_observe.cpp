@@ -38,7 +38,8 @@ ExitCode observe(const GlobalOptions& global) {
 }  // namespace
 
 void add_observe_command(Program program) {
-    CLI::App* command = program.app.add_subcommand("observe", "Print what the host has, as JSON that plan --host-state reads");
+    CLI::App* command =
+        program.app.add_subcommand("observe", "Print what the host has, as JSON that plan --host-state reads");
     command->callback([program] { program.exit_code = observe(program.options); });
 }
 

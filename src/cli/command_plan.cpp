@@ -36,7 +36,8 @@ Result<Session> described_session(const GlobalOptions& global, const std::string
     return session;
 }
 
-Result<reconcile::Prepared> prepare_plan(const PlanOptions& options, const GlobalOptions& global, const model::resource::Stack& stack) {
+Result<reconcile::Prepared> prepare_plan(const PlanOptions& options, const GlobalOptions& global,
+                                         const model::resource::Stack& stack) {
     reconcile::SilentReporter silent;
     auto prepare_options = options.planning.to_prepare_options();
     if (options.host_state.empty()) {
@@ -70,7 +71,9 @@ void add_plan_command(Program program) {
     add_file_option(*command, options->files)->required();
     add_planning_options(*command, options->planning);
     command->add_option("--host-state", options->host_state, "Plan against a host described by ctl observe, not this one");
-    command->add_option("-o,--output", options->format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+    command->add_option("-o,--output", options->format, "text or json")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
     command->add_flag("--detailed-exitcode", options->detailed_exitcode, "End with 2 when there is something to change");
     command->callback([program, options] { program.exit_code = plan(*options, program.options); });
 }

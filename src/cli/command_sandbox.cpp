@@ -23,7 +23,8 @@ ExitCode sandbox(const SandboxCommandOptions& options) {
 void add_sandbox_command(Program program) {
     CLI::App* command = program.app.add_subcommand("sandbox", "Run a command in a throwaway host on the real kernel");
     auto options = std::make_shared<SandboxCommandOptions>();
-    command->add_option("--keep-state", options->keep_state, "A folder that becomes /var/lib/ctl inside and stays afterwards");
+    command->add_option("--keep-state", options->keep_state,
+                        "A folder that becomes /var/lib/ctl inside and stays afterwards");
     command->add_option("command", options->argv, "The command and its arguments, after --")->required();
     command->callback([program, options] { program.exit_code = sandbox(*options); });
 }

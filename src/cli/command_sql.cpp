@@ -28,7 +28,8 @@ ExitCode sql(const std::string& statement, const GlobalOptions& global) {
 void add_sql_command(Program program) {
     CLI::App* command = program.app.add_subcommand("sql", "Ask ctl's records, read-only, in SQL");
     auto statement = std::make_shared<std::string>();
-    command->add_option("statement", *statement, "For example: select stack, count(*) from objects group by stack")->required();
+    command->add_option("statement", *statement, "For example: select stack, count(*) from objects group by stack")
+        ->required();
     command->callback([program, statement] { program.exit_code = sql(*statement, program.options); });
 }
 

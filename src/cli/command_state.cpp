@@ -15,7 +15,8 @@ ExitCode rebuild(const GlobalOptions& global) {
     const auto reporter = make_progress({});
     const auto stacks = reconcile::rebuild_from_marks(session->environment(*reporter));
     if (!stacks) return fail(stacks.error());
-    for (const auto& stack : *stacks) fmt::print("stack {}: {} objects recorded from their marks\n", escaped(stack.stack), stack.objects);
+    for (const auto& stack : *stacks)
+        fmt::print("stack {}: {} objects recorded from their marks\n", escaped(stack.stack), stack.objects);
     if (stacks->empty()) fmt::print("nothing on this host carries a mark of ctl's\n");
     return ExitCode::done;
 }

@@ -43,7 +43,8 @@ ExitCode watch(const WatchCommandOptions& options, const GlobalOptions& global) 
 }  // namespace
 
 void add_watch_command(Program program) {
-    CLI::App* command = program.app.add_subcommand("watch", "Keep the host as a folder of manifests declares, until stopped");
+    CLI::App* command =
+        program.app.add_subcommand("watch", "Keep the host as a folder of manifests declares, until stopped");
     auto options = std::make_shared<WatchCommandOptions>();
     command->add_option("folder", options->folder, "Folder of manifests; all of it is one stack")->required();
     add_planning_options(*command, options->planning);

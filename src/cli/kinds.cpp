@@ -14,19 +14,32 @@ struct Spelling {
 };
 
 constexpr std::array spellings{
-    Spelling{"container", "Container"},  Spelling{"containers", "Container"},        Spelling{"instance", "Container"},
-    Spelling{"instances", "Container"},  Spelling{"network", "Network"},             Spelling{"networks", "Network"},
-    Spelling{"image", "Image"},          Spelling{"images", "Image"},                Spelling{"pool", "StoragePool"},
-    Spelling{"pools", "StoragePool"},    Spelling{"storagepool", "StoragePool"},     Spelling{"storagepools", "StoragePool"},
-    Spelling{"storage_pool", "StoragePool"}, Spelling{"storage_pools", "StoragePool"}, Spelling{"profile", "Profile"},
-    Spelling{"profiles", "Profile"},     Spelling{"stack", "Stack"},                 Spelling{"stacks", "Stack"},
+    Spelling{"container", "Container"},
+    Spelling{"containers", "Container"},
+    Spelling{"instance", "Container"},
+    Spelling{"instances", "Container"},
+    Spelling{"network", "Network"},
+    Spelling{"networks", "Network"},
+    Spelling{"image", "Image"},
+    Spelling{"images", "Image"},
+    Spelling{"pool", "StoragePool"},
+    Spelling{"pools", "StoragePool"},
+    Spelling{"storagepool", "StoragePool"},
+    Spelling{"storagepools", "StoragePool"},
+    Spelling{"storage_pool", "StoragePool"},
+    Spelling{"storage_pools", "StoragePool"},
+    Spelling{"profile", "Profile"},
+    Spelling{"profiles", "Profile"},
+    Spelling{"stack", "Stack"},
+    Spelling{"stacks", "Stack"},
 };
 
 }  // namespace
 
 std::optional<std::string> resource_kind(std::string_view text) {
     std::string lower(text);
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     for (const auto& spelling : spellings)
         if (spelling.word == lower) return std::string(spelling.kind);
     return std::nullopt;

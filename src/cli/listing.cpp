@@ -55,7 +55,8 @@ Item network_item(const HostState& observed, const model::ObjectId& id, const mo
     add_fields(item, entry.object);
     std::vector<std::string> ports;
     for (const auto& [other_id, other] : observed)
-        if (other_id.kind == ObjectKind::link && std::get<model::Link>(other.object).master == id.name) ports.push_back(other_id.name);
+        if (other_id.kind == ObjectKind::link && std::get<model::Link>(other.object).master == id.name)
+            ports.push_back(other_id.name);
     item.facts.emplace_back("ports", std::move(ports));
     return item;
 }
@@ -95,7 +96,8 @@ std::vector<std::string> columns_of(std::string_view kind, bool wide) {
         if (wide) columns.insert(columns.end(), more.begin(), more.end());
         return columns;
     };
-    if (kind == "Container") return with({"state", "ipv4", "ipv6", "image"}, {"volume", "idmap", "memory_limit", "autostart"});
+    if (kind == "Container")
+        return with({"state", "ipv4", "ipv6", "image"}, {"volume", "idmap", "memory_limit", "autostart"});
     if (kind == "Network") return with({"type", "addresses", "up", "ports"}, {"parent", "mtu", "mac"});
     if (kind == "Image") return with({"type", "fingerprint"}, {"source"});
     return {"driver", "source"};
@@ -111,8 +113,9 @@ std::string items_to_json(const std::vector<Item>& items) {
     out.StartArray();
     for (const auto& item : items) {
         out.StartObject();
-        for (const auto& [key, value] : {std::pair{std::string_view("kind"), &item.kind}, std::pair{std::string_view("name"), &item.name},
-                                        std::pair{std::string_view("stack"), &item.stack}}) {
+        for (const auto& [key, value] :
+             {std::pair{std::string_view("kind"), &item.kind}, std::pair{std::string_view("name"), &item.name},
+              std::pair{std::string_view("stack"), &item.stack}}) {
             out.Key(key.data(), static_cast<rapidjson::SizeType>(key.size()));
             out.String(*value);
         }
@@ -132,8 +135,8 @@ std::string items_to_yaml(const std::vector<Item>& items) {
     YAML::Emitter out;
     for (const auto& item : items) {
         out << YAML::BeginDoc << YAML::BeginMap;
-        out << YAML::Key << "kind" << YAML::Value << item.kind << YAML::Key << "name" << YAML::Value << item.name << YAML::Key << "stack"
-            << YAML::Value << item.stack;
+        out << YAML::Key << "kind" << YAML::Value << item.kind << YAML::Key << "name" << YAML::Value << item.name
+            << YAML::Key << "stack" << YAML::Value << item.stack;
         for (const auto& [key, value] : item.facts) {
             out << YAML::Key << key << YAML::Value;
             std::visit([&](const auto& v) { out << v; }, value);

@@ -2,8 +2,8 @@
 
 #include <exception>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -23,7 +23,8 @@ int run(int argc, char** argv) {
 
     ctl::cli::GlobalOptions options;
     options.command_line = command_line(argc, argv);
-    app.add_option("--state-dir", options.state_dir, "Where ctl keeps its records, images and containers")->capture_default_str();
+    app.add_option("--state-dir", options.state_dir, "Where ctl keeps its records, images and containers")
+        ->capture_default_str();
     app.add_option("--run-dir", options.run_dir, "Where what a reboot empties is kept [/run/ctl]");
     app.add_option("--driver-dir", options.driver_dir, "Where the driver modules are");
     app.add_option("--ovs-db", options.ovs_db, "Open vSwitch's database")->capture_default_str();

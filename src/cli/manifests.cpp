@@ -17,7 +17,8 @@ model::resource::Stack load_valid_stack(const std::vector<std::filesystem::path>
     return stack;
 }
 
-std::optional<model::resource::Stack> require_stack(const std::vector<std::filesystem::path>& files, const GlobalOptions& options) {
+std::optional<model::resource::Stack> require_stack(const std::vector<std::filesystem::path>& files,
+                                                    const GlobalOptions& options) {
     Diagnostics diagnostics;
     model::resource::Stack stack = load_valid_stack(files, diagnostics);
     print_diagnostics(diagnostics, options);

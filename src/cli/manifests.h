@@ -15,7 +15,8 @@ namespace ctl::cli {
 CLI::Option* add_file_option(CLI::App& command, std::vector<std::filesystem::path>& files);
 
 /// Loads, parses and validates; what is to be said goes to `diagnostics`.
-[[nodiscard]] model::resource::Stack load_valid_stack(const std::vector<std::filesystem::path>& files, Diagnostics& diagnostics);
+[[nodiscard]] model::resource::Stack load_valid_stack(const std::vector<std::filesystem::path>& files,
+                                                      Diagnostics& diagnostics);
 
 /// The same for commands that need a valid stack: prints what is to be said, and gives nothing when there were errors.
 [[nodiscard]] std::optional<model::resource::Stack> require_stack(const std::vector<std::filesystem::path>& files,

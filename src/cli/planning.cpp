@@ -11,7 +11,9 @@ reconcile::PrepareOptions PlanningOptions::to_prepare_options() const {
 
 void add_planning_options(CLI::App& command, PlanningOptions& options) {
     command.add_flag("--allow-empty", options.allow_empty, "An empty stack may delete all that it had");
-    command.add_option("--restart", options.restart, "What a change that needs a restart does to containers: restart, defer or never")
+    command
+        .add_option("--restart", options.restart,
+                    "What a change that needs a restart does to containers: restart, defer or never")
         ->check(CLI::IsMember({"restart", "defer", "never"}));
 }
 

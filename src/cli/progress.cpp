@@ -48,7 +48,8 @@ public:
         ++finished_;
         if (report.outcome == Outcome::not_started) return;
         clear_status();
-        fmt::print("[{:>{}}/{}] {} {}{}\n", finished_, width_, total_, symbol(report.outcome), describe(plan, step), suffix(plan, report));
+        fmt::print("[{:>{}}/{}] {} {}{}\n", finished_, width_, total_, symbol(report.outcome), describe(plan, step),
+                   suffix(plan, report));
         std::fflush(stdout);
         redraw(plan);
     }
@@ -60,7 +61,9 @@ public:
 
     void log(reconcile::LogLevel level, std::string_view line) override {
         clear_status();
-        const char* name = level == reconcile::LogLevel::error ? "error: " : level == reconcile::LogLevel::warning ? "warning: " : "";
+        const char* name = level == reconcile::LogLevel::error     ? "error: "
+                           : level == reconcile::LogLevel::warning ? "warning: "
+                                                                   : "";
         fmt::print(level == reconcile::LogLevel::info ? stdout : stderr, "{}{}\n", name, line);
         std::fflush(stdout);
     }
@@ -73,7 +76,8 @@ private:
     }
 
     static std::string suffix(const Plan& plan, const StepReport& report) {
-        if (report.outcome == Outcome::blocked && report.blocked_by) return fmt::format(" (needs {})", describe(plan, *report.blocked_by));
+        if (report.outcome == Outcome::blocked && report.blocked_by)
+            return fmt::format(" (needs {})", describe(plan, *report.blocked_by));
         if (report.outcome == Outcome::failed && report.error) return ": " + escaped(report.error->message());
         return fmt::format(" {:.3f} s", seconds(report.elapsed));
     }
@@ -85,11 +89,13 @@ private:
 
     void redraw(const Plan& plan) {
         if (!options_.terminal || running_.empty()) return;
-        std::string status = fmt::format("  {} of {} done, running: {}", finished_, total_, describe(plan, *running_.begin()));
+        std::string status =
+            fmt::format("  {} of {} done, running: {}", finished_, total_, describe(plan, *running_.begin()));
         if (running_.size() > 1) status += fmt::format(" and {} more", running_.size() - 1);
         winsize size{};
         // A line longer than the terminal would wrap and could not be redrawn.
-        if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1) status.resize(std::min<std::size_t>(status.size(), size.ws_col - 1U));
+        if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
+            status.resize(std::min<std::size_t>(status.size(), size.ws_col - 1U));
         fmt::print("\r\033[K{}", status);
         std::fflush(stdout);
         status_shown_ = true;

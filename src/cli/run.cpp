@@ -19,7 +19,8 @@ bool is_agreed(const RunOptions& options, const reconcile::Plan& plan) {
     return !reconcile::needs_confirmation(plan);
 }
 
-ExitCode roll_back(Session& session, reconcile::Reporter& reporter, const reconcile::Prepared& before, const reconcile::ApplyOptions& options) {
+ExitCode roll_back(Session& session, reconcile::Reporter& reporter, const reconcile::Prepared& before,
+                   const reconcile::ApplyOptions& options) {
     fmt::print(stderr, "rolling back\n");
     const auto environment = session.environment(reporter);
     const auto undo = reconcile::prepare_undo(environment, before);
@@ -39,8 +40,11 @@ void add_run_options(CLI::App& command, RunOptions& options) {
     command.add_option("--on-failure", options.on_failure, "keep what was done, or rollback")
         ->check(CLI::IsMember({"keep", "rollback"}))
         ->capture_default_str();
-    command.add_option("--lock-timeout", options.lock_timeout, "Seconds to wait for another ctl to end")->capture_default_str();
-    command.add_option("-o,--output", options.format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+    command.add_option("--lock-timeout", options.lock_timeout, "Seconds to wait for another ctl to end")
+        ->capture_default_str();
+    command.add_option("-o,--output", options.format, "text or json")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
 }
 
 ExitCode run_plan(const RunOptions& options, const GlobalOptions& global, const MakePlan& make_plan) {
@@ -49,7 +53,8 @@ ExitCode run_plan(const RunOptions& options, const GlobalOptions& global, const 
     if (!session) return fail(session.error());
 
     const bool json = options.format == "json";
-    const auto reporter = make_progress({.terminal = !json && ::isatty(STDOUT_FILENO) != 0, .quiet = json, .colour = wants_colour(global, STDOUT_FILENO)});
+    const auto reporter = make_progress(
+        {.terminal = !json && ::isatty(STDOUT_FILENO) != 0, .quiet = json, .colour = wants_colour(global, STDOUT_FILENO)});
     const auto environment = session->environment(*reporter);
     const auto prepared = make_plan(environment, interrupt.token());
     if (!prepared) return fail(prepared.error());
@@ -57,10 +62,12 @@ ExitCode run_plan(const RunOptions& options, const GlobalOptions& global, const 
     if (!prepared->is_applicable()) return exit_code_for(prepared->diagnostics);
     if (!json) fmt::print("{}", reconcile::to_text(prepared->plan, {.colour = wants_colour(global, STDOUT_FILENO)}));
     if (!prepared->plan.empty() && !is_agreed(options, prepared->plan))
-        return fail(Error(ErrorCode::policy, "nothing was changed: the plan was not confirmed").hint("use --yes to apply it without a question"));
+        return fail(Error(ErrorCode::policy, "nothing was changed: the plan was not confirmed")
+                        .hint("use --yes to apply it without a question"));
     std::fflush(stdout);
 
-    const reconcile::ApplyOptions apply_options{.command = global.command_line, .execute = {.parallelism = options.parallelism}};
+    const reconcile::ApplyOptions apply_options{.command = global.command_line,
+                                                .execute = {.parallelism = options.parallelism}};
     const auto report = reconcile::apply(environment, *prepared, apply_options, interrupt.token());
     if (!report) return fail(report.error());
     if (json) fmt::print("{}\n", run_to_json(prepared->plan, *report));

@@ -16,7 +16,7 @@ struct RunOptions {
     unsigned parallelism = 0;
     std::string on_failure = "keep";  ///< keep or rollback
     std::chrono::seconds lock_timeout{0};
-    std::string format = "text";      ///< text or json
+    std::string format = "text";  ///< text or json
 };
 
 void add_run_options(CLI::App& command, RunOptions& options);

@@ -54,10 +54,11 @@ std::map<model::ObjectId, ObjectOutcome> by_object(const Plan& plan, const RunRe
 std::string run_to_text(const Plan& plan, const RunReport& report) {
     Table table({"OBJECT", "ACTION", "RESULT", "SECONDS"});
     for (const auto& [id, object] : by_object(plan, report))
-        table.add({escaped(id.str()), object.verbs, std::string(reconcile::to_string(object.outcome)), fmt::format("{:.3f}", seconds(object.elapsed))});
-    return fmt::format("\n{}\nApplied in {:.2f} s: {} done, {} failed, {} blocked, {} not started.\n", table.str(), seconds(report.elapsed),
-                       report.count(Outcome::done), report.count(Outcome::failed), report.count(Outcome::blocked),
-                       report.count(Outcome::not_started));
+        table.add({escaped(id.str()), object.verbs, std::string(reconcile::to_string(object.outcome)),
+                   fmt::format("{:.3f}", seconds(object.elapsed))});
+    return fmt::format("\n{}\nApplied in {:.2f} s: {} done, {} failed, {} blocked, {} not started.\n", table.str(),
+                       seconds(report.elapsed), report.count(Outcome::done), report.count(Outcome::failed),
+                       report.count(Outcome::blocked), report.count(Outcome::not_started));
 }
 
 std::string run_to_json(const Plan& plan, const RunReport& report) {
@@ -106,10 +107,13 @@ void print_failures(const Plan& plan, const RunReport& report) {
         const auto& step = report.steps[i];
         if (step.outcome != Outcome::failed || !step.error) continue;
         const auto& change = plan.steps[i].change;
-        const std::string place = change.desired && change.desired->where.is_known() ? change.desired->where.str() + ": " : std::string();
-        fmt::print(stderr, "{}error: {} {}: {}\n", place, diff::to_string(change.verb), escaped(change.id.str()), escaped(step.error->str()));
-        const auto blocked = std::count_if(report.steps.begin(), report.steps.end(),
-                                           [&](const auto& other) { return other.outcome == Outcome::blocked && other.blocked_by == i; });
+        const std::string place =
+            change.desired && change.desired->where.is_known() ? change.desired->where.str() + ": " : std::string();
+        fmt::print(stderr, "{}error: {} {}: {}\n", place, diff::to_string(change.verb), escaped(change.id.str()),
+                   escaped(step.error->str()));
+        const auto blocked = std::count_if(report.steps.begin(), report.steps.end(), [&](const auto& other) {
+            return other.outcome == Outcome::blocked && other.blocked_by == i;
+        });
         if (blocked != 0) fmt::print(stderr, "  {} steps that need it were not done\n", blocked);
     }
     if (report.journal_error) fmt::print(stderr, "error: {}\n", escaped(report.journal_error->str()));

@@ -28,7 +28,8 @@ std::string run_dir_of(const GlobalOptions& options, const std::string& state_di
 Status make_state_dir(const std::string& path) {
     std::error_code failure;
     const bool made = fs::create_directories(path, failure);
-    if (failure) return system_error(failure.value(), fmt::format("create {}", path)).while_("preparing the state directory");
+    if (failure)
+        return system_error(failure.value(), fmt::format("create {}", path)).while_("preparing the state directory");
     // Others may pass through (a container's root is somebody else to the host), but not look around.
     if (made) fs::permissions(path, fs::perms(0711), failure);
     if (::access(path.c_str(), W_OK) != 0) return system_error(errno, fmt::format("write to {}", path));
@@ -55,7 +56,8 @@ Session::Session(const GlobalOptions& options) : clock_(std::make_unique<reconci
 
 Status Session::prepare_for_writing() {
     if (::geteuid() != 0)
-        return Error(ErrorCode::permission, "changing a host needs root").hint("run it with sudo, or try it in: ctl sandbox -- …");
+        return Error(ErrorCode::permission, "changing a host needs root")
+            .hint("run it with sudo, or try it in: ctl sandbox -- …");
     return make_state_dir(layout_.state_dir);
 }
 

@@ -19,11 +19,11 @@ namespace ctl::cli {
 /// What every command can be told; options of ctl itself.
 struct GlobalOptions {
     std::string state_dir = "/var/lib/ctl";
-    std::string run_dir;      ///< empty: /run/ctl, or STATE_DIR/run with another state directory
-    std::string driver_dir;   ///< empty: beside this program
+    std::string run_dir;     ///< empty: /run/ctl, or STATE_DIR/run with another state directory
+    std::string driver_dir;  ///< empty: beside this program
     std::string ovs_db = "unix:/var/run/openvswitch/db.sock";
     bool no_colour = false;
-    std::string command_line; ///< as typed, escaped: for the lock and the journal
+    std::string command_line;  ///< as typed, escaped: for the lock and the journal
 };
 
 /// Where a command works: directories, drivers, journal. Made once per command.

@@ -23,8 +23,8 @@ void print_diagnostics(const Diagnostics& diagnostics, const GlobalOptions& opti
 /// Asks on the terminal; only "yes" or "y" is a yes. Without a terminal the answer is no.
 [[nodiscard]] bool confirm(std::string_view question);
 
-/// From now on, in every thread: SIGINT and SIGTERM request a stop instead of ending the program. Made before any thread starts.
-/// A second signal ends the program at once.
+/// From now on, in every thread: SIGINT and SIGTERM request a stop instead of ending the program. Made before any thread
+/// starts. A second signal ends the program at once.
 class Interrupt {
 public:
     Interrupt();

@@ -38,7 +38,7 @@ struct FieldChange {
     std::optional<model::FieldValue> to;    ///< absent: back to the kind's default
     model::Effect effect = model::Effect::live;
     Cause cause = Cause::changed;
-    SourceSpan where;                       ///< where the manifest says so
+    SourceSpan where;  ///< where the manifest says so
 };
 
 /// What is to happen to one object, and why.
@@ -48,7 +48,7 @@ struct Change {
     model::Effect effect = model::Effect::live;  ///< the dearest of its fields'
     std::vector<FieldChange> fields{};           ///< create and delete list none: `desired` and `observed` say all
     std::string reason{};                        ///< for people: "new in the stack", "gone from the host", "mtu changed"
-    bool deferred = false;                       ///< stored now, effective when the container restarts (on_restart_needed: defer)
+    bool deferred = false;  ///< stored now, effective when the container restarts (on_restart_needed: defer)
     /// The object as it shall be, with the members that others put into merged sets. Absent for delete and forget.
     SharedEntry desired{};
     /// The object as it was observed. Absent when it isn't there.

@@ -22,8 +22,8 @@ struct Input {
 };
 
 struct Output {
-    std::vector<Change> changes;   ///< by ObjectId, one per object, equal objects left out
-    Diagnostics diagnostics;       ///< conflicts (foreign or other stacks' objects), refused changes, prevent_destroy
+    std::vector<Change> changes;  ///< by ObjectId, one per object, equal objects left out
+    Diagnostics diagnostics;      ///< conflicts (foreign or other stacks' objects), refused changes, prevent_destroy
 };
 
 /// Desired against observed against recorded, by the rules of docs/adr: absent is unmanaged, removed is unset or deleted,

@@ -32,17 +32,21 @@ enum class Merge {
 };
 
 /// The neutral form of every field's value: what diff compares, JSON stores and people read.
-using FieldValue = std::variant<bool, std::int64_t, std::string, std::vector<std::string>, std::map<std::string, std::string>>;
+using FieldValue =
+    std::variant<bool, std::int64_t, std::string, std::vector<std::string>, std::map<std::string, std::string>>;
 
 /// One line for people: `1500`, `true`, `10.0.3.1/24, fd42::1/64`, `A=1, B=2`. Escaped.
 [[nodiscard]] std::string to_text(const FieldValue& value);
 
-/// Enumerations take part in fields by specialising this with `static constexpr std::array<std::pair<E, std::string_view>, N> names`.
+/// Enumerations take part in fields by specialising this with `static constexpr std::array<std::pair<E, std::string_view>,
+/// N> names`.
 template <typename E>
 struct EnumNames;
 
 template <typename E>
-concept NamedEnum = std::is_enum_v<E> && requires { EnumNames<E>::names; };
+concept NamedEnum = std::is_enum_v<E> && requires {
+    EnumNames<E>::names;
+};
 
 template <NamedEnum E>
 [[nodiscard]] constexpr std::string_view to_string(E value) {

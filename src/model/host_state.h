@@ -67,13 +67,13 @@ struct Lifecycle {
 /// An object with what is known about it.
 struct Entry {
     Object object;
-    std::vector<Need> needs;                      ///< desired and recorded; sorted
-    ResourceRef owner;                            ///< observed: as its mark says
-    SourceSpan where;                             ///< desired: where its resource stands
-    Mark mark = Mark::none;                       ///< observed only
-    bool borrowed = false;                        ///< others make and delete it; we only set fields (a physical NIC, a sysctl)
+    std::vector<Need> needs;  ///< desired and recorded; sorted
+    ResourceRef owner;        ///< observed: as its mark says
+    SourceSpan where;         ///< desired: where its resource stands
+    Mark mark = Mark::none;   ///< observed only
+    bool borrowed = false;    ///< others make and delete it; we only set fields (a physical NIC, a sysctl)
     Lifecycle lifecycle;
-    std::map<std::string, SourceSpan> places{};   ///< desired: where each field's value was written
+    std::map<std::string, SourceSpan> places{};  ///< desired: where each field's value was written
 };
 
 /// Desired, observed and recorded are this one type.

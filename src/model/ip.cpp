@@ -27,8 +27,7 @@ std::optional<Cidr> Cidr::parse(std::string_view text, bool bare_is_host) {
     const std::size_t slash = text.find('/');
     const auto address = IpAddress::parse(text.substr(0, slash));
     if (!address) return std::nullopt;
-    if (slash == std::string_view::npos)
-        return bare_is_host ? std::optional(Cidr{*address, address->bits()}) : std::nullopt;
+    if (slash == std::string_view::npos) return bare_is_host ? std::optional(Cidr{*address, address->bits()}) : std::nullopt;
     const std::string_view digits = text.substr(slash + 1);
     unsigned prefix = 0;
     const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), prefix);

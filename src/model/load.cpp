@@ -53,8 +53,8 @@ std::vector<fs::path> manifests_of(const fs::path& directory, Diagnostics& diagn
         return {};
     }
     if (files.empty())
-        diagnostics.error("no-manifest", fmt::format("no manifest in {}", ctl::quoted(directory.string())), at_file(directory),
-                          "it needs a file that ends in .yaml or .yml");
+        diagnostics.error("no-manifest", fmt::format("no manifest in {}", ctl::quoted(directory.string())),
+                          at_file(directory), "it needs a file that ends in .yaml or .yml");
     std::sort(files.begin(), files.end());
     return files;
 }

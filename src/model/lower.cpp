@@ -68,9 +68,11 @@ void lower_image(Lowering& lowering, const resource::Image& image) {
     object.type = image.source.type.text;
     if (!image.source.path.empty()) object.source = absolute_path(image.source.path, lowering.layout);
     if (!image.source.fingerprint.empty()) object.fingerprint = image.source.fingerprint.text;
-    Entry& entry =
-        lowering.add({ObjectKind::image, image.name.text}, object, {lowering.stack.name, "Image", image.name.text}, image.name.where);
-    entry.places = {{"type", image.source.type.where}, {"source", image.source.path.where}, {"fingerprint", image.source.fingerprint.where}};
+    Entry& entry = lowering.add({ObjectKind::image, image.name.text}, object,
+                                {lowering.stack.name, "Image", image.name.text}, image.name.where);
+    entry.places = {{"type", image.source.type.where},
+                    {"source", image.source.path.where},
+                    {"fingerprint", image.source.fingerprint.where}};
 }
 
 Lowered lower(const resource::Stack& stack, const Allocations& known, const HostLayout& layout, const Allocations& taken) {

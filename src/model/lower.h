@@ -16,7 +16,8 @@ struct HostLayout {
     std::string working_dir = "/";  ///< what relative manifest file names are relative to
 };
 
-/// What is chosen once and kept: "mac/web/eth0" → "00:16:3e:…", "veth/web/eth0" → "ctl3f2a91c0", "subnet4/lxdbr0" → "10.7.9.1/24".
+/// What is chosen once and kept: "mac/web/eth0" → "00:16:3e:…", "veth/web/eth0" → "ctl3f2a91c0", "subnet4/lxdbr0" →
+/// "10.7.9.1/24".
 using Allocations = std::map<std::string, std::string>;
 
 struct Lowered {

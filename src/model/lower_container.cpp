@@ -63,7 +63,8 @@ private:
     [[nodiscard]] const std::string& name() const { return container_.name.text; }
 
     void lower_netns() {
-        Entry& entry = lowering_.add({ObjectKind::netns, name()}, Netns{.idmap = object_.idmap}, owner_, container_.name.where);
+        Entry& entry =
+            lowering_.add({ObjectKind::netns, name()}, Netns{.idmap = object_.idmap}, owner_, container_.name.where);
         entry.lifecycle.prune = container_.lifecycle.prune;
         needs_.push_back({{ObjectKind::netns, name()}, Bond::restart});
     }
@@ -79,7 +80,8 @@ private:
             volume.mounted = true;
             const ObjectId id{ObjectKind::volume, pool->text + "/" + name()};
             Entry& entry = lowering_.add(id, volume, owner_, device.where);
-            entry.needs = {{{ObjectKind::pool, pool->text}, Bond::order}, {{ObjectKind::image, container_.image.text}, Bond::order}};
+            entry.needs = {{{ObjectKind::pool, pool->text}, Bond::order},
+                           {{ObjectKind::image, container_.image.text}, Bond::order}};
             entry.places = {{"image", container_.image.where}, {"idmap", places_["idmap"]}};
             entry.lifecycle = container_.lifecycle;
             needs_.push_back({id, Bond::restart});
@@ -120,7 +122,9 @@ private:
             const auto limit = parse_cpu_set(cpu->text);
             if (!limit) return;
             // A plain number asks for that many CPUs; the first ones are pinned, where LXD balances over all of them.
-            object_.cpu_set = limit->count == 0 ? limit->list() : limit->count == 1 ? std::string("0") : fmt::format("0-{}", limit->count - 1);
+            object_.cpu_set = limit->count == 0   ? limit->list()
+                              : limit->count == 1 ? std::string("0")
+                                                  : fmt::format("0-{}", limit->count - 1);
         }
     }
 
@@ -163,6 +167,8 @@ private:
 
 }  // namespace
 
-void lower_container(Lowering& lowering, const resource::Container& container) { ContainerLowering(lowering, container).lower(); }
+void lower_container(Lowering& lowering, const resource::Container& container) {
+    ContainerLowering(lowering, container).lower();
+}
 
 }  // namespace ctl::model

@@ -64,8 +64,8 @@ void lower_routing(Lowering& lowering, const resource::Network& network, const R
     for (const auto& [family, key] : {std::pair{IpAddress::Family::v4, "ipv4"}, std::pair{IpAddress::Family::v6, "ipv6"}}) {
         if (!has_family(lowering.network_addresses[name], family)) continue;
         if (!bool_value(network.config, fmt::format("{}.routing", key), true)) continue;
-        Entry& entry = lowering.add({ObjectKind::sysctl, interface_sysctl(key, name, "forwarding")}, Sysctl{.value = "1"}, owner,
-                                    network.name.where);
+        Entry& entry = lowering.add({ObjectKind::sysctl, interface_sysctl(key, name, "forwarding")}, Sysctl{.value = "1"},
+                                    owner, network.name.where);
         entry.borrowed = true;
         entry.needs = {{{ObjectKind::link, name}, Bond::reapply}};
     }
@@ -94,7 +94,8 @@ void lower_bridge(Lowering& lowering, const resource::Network& network, const Re
         link.mac = parse_mac(mac->text);
         places["mac"] = mac->where;
     } else if (!link.addresses->empty()) {
-        // Without one of its own a bridge takes the lowest MAC of its ports, and its neighbours lose it whenever a port comes or goes.
+        // Without one of its own a bridge takes the lowest MAC of its ports, and its neighbours lose it whenever a port
+        // comes or goes.
         link.mac = lowering.allocator.mac("network-mac/" + name);
     }
     Entry& entry = lowering.add({ObjectKind::link, name}, link, owner, network.name.where);
@@ -103,8 +104,9 @@ void lower_bridge(Lowering& lowering, const resource::Network& network, const Re
     lower_external_interfaces(lowering, network, owner);
     if (find_value(network.config, "ipv4.address") != nullptr && !link.addresses->empty() &&
         bool_value(network.config, "ipv4.dhcp", true)) {
-        lowering.diagnostics.note("no-dhcp", fmt::format("network {} has no DHCP server yet: addresses are set inside the containers", name),
-                                  network.name.where, "set ipv4.dhcp: false to leave this note out");
+        lowering.diagnostics.note(
+            "no-dhcp", fmt::format("network {} has no DHCP server yet: addresses are set inside the containers", name),
+            network.name.where, "set ipv4.dhcp: false to leave this note out");
     }
 }
 

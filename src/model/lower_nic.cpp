@@ -41,7 +41,8 @@ public:
             link.mode = macvlan_mode();
             link.parent = macvlan_parent();
             needs.push_back({{ObjectKind::link, *link.parent}, Bond::rebuild});
-            // Its own link may be a macvlan too; the kernel hangs both on the same parent, but only while it exists do we want it.
+            // Its own link may be a macvlan too; the kernel hangs both on the same parent, but only while it exists do we
+            // want it.
             needs.push_back({{ObjectKind::link, parent()}, Bond::order});
             note_isolation(*link.parent);
         } else {
@@ -118,9 +119,10 @@ private:
         if (!address) return std::nullopt;
         for (const auto& own : lowering_.network_addresses[parent()])
             if (own.contains(*address)) return Cidr{*address, own.prefix};
-        lowering_.diagnostics.error("address-without-prefix",
-                                    fmt::format("address {} has no prefix and its network is not declared with a subnet here", value.text),
-                                    value.where, fmt::format("write {}/{}", value.text, address->family == IpAddress::Family::v4 ? 24 : 64));
+        lowering_.diagnostics.error(
+            "address-without-prefix",
+            fmt::format("address {} has no prefix and its network is not declared with a subnet here", value.text),
+            value.where, fmt::format("write {}/{}", value.text, address->family == IpAddress::Family::v4 ? 24 : 64));
         return std::nullopt;
     }
 
@@ -168,7 +170,8 @@ private:
         }
         lowering_.diagnostics.note(
             "macvlan-isolation",
-            fmt::format("the host itself can't reach {} on {}: macvlan keeps a parent and its children apart", container_.name.text, lower_link),
+            fmt::format("the host itself can't reach {} on {}: macvlan keeps a parent and its children apart",
+                        container_.name.text, lower_link),
             device_.where, fmt::format("declare a network of type macvlan on {} to give the host a way in", lower_link));
     }
 
@@ -215,7 +218,8 @@ private:
     /// What DHCP would have said: the bridge's own address, if the NIC is in its subnet and it routes.
     [[nodiscard]] std::optional<IpAddress> default_gateway(IpAddress::Family family, const std::set<Cidr>& own) const {
         if (network() == nullptr || network()->type.text == "macvlan") return std::nullopt;
-        if (!bool_value(network()->config, family == IpAddress::Family::v4 ? "ipv4.routing" : "ipv6.routing", true)) return std::nullopt;
+        if (!bool_value(network()->config, family == IpAddress::Family::v4 ? "ipv4.routing" : "ipv6.routing", true))
+            return std::nullopt;
         const auto bridge = lowering_.network_addresses.find(parent());
         if (bridge == lowering_.network_addresses.end()) return std::nullopt;
         for (const auto& theirs : bridge->second)
@@ -246,10 +250,11 @@ LoweredNics lower_nics(Lowering& lowering, const resource::Container& container,
     for (const auto& [name, device] : container.devices)
         if (device.type.text == "nic") nics.emplace_back(lowering, container, name, device);
     if (!old_settings.empty() && nics.size() != 1) {
-        lowering.diagnostics.error("raw-lxc",
-                                   fmt::format("raw.lxc sets lxc.network keys, but container {} has {} NICs; they can only mean one",
-                                               container.name.text, nics.size()),
-                                   container.config.find("raw.lxc")->second.value.where, "write the settings as keys of the nic device");
+        lowering.diagnostics.error(
+            "raw-lxc",
+            fmt::format("raw.lxc sets lxc.network keys, but container {} has {} NICs; they can only mean one",
+                        container.name.text, nics.size()),
+            container.config.find("raw.lxc")->second.value.where, "write the settings as keys of the nic device");
     }
     for (auto& nic : nics) {
         if (nics.size() == 1) nic.add_old_settings(old_settings);

@@ -14,11 +14,11 @@ struct Node {
     struct Pair;
 
     Kind kind = Kind::null;
-    std::string text;             ///< scalar: as written, quotes removed
-    bool quoted = false;          ///< scalar: a string on purpose
+    std::string text;     ///< scalar: as written, quotes removed
+    bool quoted = false;  ///< scalar: a string on purpose
     SourceSpan where;
-    std::vector<Node> items;      ///< sequence
-    std::vector<Pair> pairs;      ///< map, in the order of the file
+    std::vector<Node> items;  ///< sequence
+    std::vector<Pair> pairs;  ///< map, in the order of the file
 
     [[nodiscard]] bool is_map() const { return kind == Kind::map; }
     [[nodiscard]] bool is_sequence() const { return kind == Kind::sequence; }
@@ -29,7 +29,7 @@ struct Node {
 };
 
 struct Node::Pair {
-    Node key;    ///< always a scalar
+    Node key;  ///< always a scalar
     Node value;
 };
 

@@ -95,32 +95,39 @@ struct EnumNames<LinkType> {
 struct Link {
     static constexpr ObjectKind kind = ObjectKind::link;
 
-    std::optional<LinkType> type;               ///< absent for links others make (a physical NIC)
-    std::optional<std::string> parent;          ///< macvlan's or vxlan's lower link, on the host
-    std::optional<std::string> peer;            ///< veth: scoped name of the other end
-    std::optional<std::string> mode;            ///< macvlan: bridge, vepa, private, passthru
-    std::optional<std::int64_t> vni;            ///< vxlan: network identifier, 24 bits
-    std::optional<std::string> local;           ///< vxlan: source address
-    std::optional<std::string> remote;          ///< vxlan: peer or multicast group address
-    std::optional<std::int64_t> port;           ///< vxlan: UDP destination port
-    std::optional<std::int64_t> ttl;            ///< vxlan: time to live of outer packets
-    std::optional<std::string> mac;             ///< lower-case, colons
-    std::optional<std::int64_t> mtu;            ///< bytes
-    std::optional<std::string> master;          ///< the bridge it is a port of; "" for none
-    std::optional<bool> up;                     ///< administratively up
-    std::optional<bool> ipv6;                   ///< false switches IPv6 off on it (a big bridge of silent ports needs that)
-    std::optional<std::set<Cidr>> addresses;    ///< global and link-local ones that we set; the kernel's own fe80:: is left out
+    std::optional<LinkType> type;       ///< absent for links others make (a physical NIC)
+    std::optional<std::string> parent;  ///< macvlan's or vxlan's lower link, on the host
+    std::optional<std::string> peer;    ///< veth: scoped name of the other end
+    std::optional<std::string> mode;    ///< macvlan: bridge, vepa, private, passthru
+    std::optional<std::int64_t> vni;    ///< vxlan: network identifier, 24 bits
+    std::optional<std::string> local;   ///< vxlan: source address
+    std::optional<std::string> remote;  ///< vxlan: peer or multicast group address
+    std::optional<std::int64_t> port;   ///< vxlan: UDP destination port
+    std::optional<std::int64_t> ttl;    ///< vxlan: time to live of outer packets
+    std::optional<std::string> mac;     ///< lower-case, colons
+    std::optional<std::int64_t> mtu;    ///< bytes
+    std::optional<std::string> master;  ///< the bridge it is a port of; "" for none
+    std::optional<bool> up;             ///< administratively up
+    std::optional<bool> ipv6;           ///< false switches IPv6 off on it (a big bridge of silent ports needs that)
+    std::optional<std::set<Cidr>>
+        addresses;  ///< global and link-local ones that we set; the kernel's own fe80:: is left out
 
     static constexpr auto fields() {
-        return std::tuple{
-            field("type", &Link::type, Effect::replace),     field("parent", &Link::parent, Effect::replace),
-            field("peer", &Link::peer, Effect::replace),     field("mode", &Link::mode, Effect::live),
-            field("vni", &Link::vni, Effect::replace),       field("local", &Link::local, Effect::live),
-            field("remote", &Link::remote, Effect::live),    field("port", &Link::port, Effect::replace),
-            field("ttl", &Link::ttl, Effect::live),          field("mac", &Link::mac, Effect::live),
-            field("mtu", &Link::mtu, Effect::live),          field("master", &Link::master, Effect::live),
-            field("up", &Link::up, Effect::live),            field("ipv6", &Link::ipv6, Effect::live),
-            field("addresses", &Link::addresses, Effect::live, Merge::members)};
+        return std::tuple{field("type", &Link::type, Effect::replace),
+                          field("parent", &Link::parent, Effect::replace),
+                          field("peer", &Link::peer, Effect::replace),
+                          field("mode", &Link::mode, Effect::live),
+                          field("vni", &Link::vni, Effect::replace),
+                          field("local", &Link::local, Effect::live),
+                          field("remote", &Link::remote, Effect::live),
+                          field("port", &Link::port, Effect::replace),
+                          field("ttl", &Link::ttl, Effect::live),
+                          field("mac", &Link::mac, Effect::live),
+                          field("mtu", &Link::mtu, Effect::live),
+                          field("master", &Link::master, Effect::live),
+                          field("up", &Link::up, Effect::live),
+                          field("ipv6", &Link::ipv6, Effect::live),
+                          field("addresses", &Link::addresses, Effect::live, Merge::members)};
     }
     bool operator==(const Link&) const = default;
 };
@@ -180,9 +187,9 @@ struct Image {
 struct Volume {
     static constexpr ObjectKind kind = ObjectKind::volume;
 
-    std::optional<std::string> image;   ///< name of the image it was cloned from
-    std::optional<std::string> idmap;   ///< whose ids the files are seen with; see Container::idmap
-    std::optional<bool> mounted;        ///< ready at its path (an overlay has to be mounted after a reboot)
+    std::optional<std::string> image;  ///< name of the image it was cloned from
+    std::optional<std::string> idmap;  ///< whose ids the files are seen with; see Container::idmap
+    std::optional<bool> mounted;       ///< ready at its path (an overlay has to be mounted after a reboot)
 
     static constexpr auto fields() {
         return std::tuple{field("image", &Volume::image, Effect::replace), field("idmap", &Volume::idmap, Effect::restart),
@@ -209,14 +216,15 @@ struct Container {
     std::optional<std::string> rootfs;  ///< absolute path
     std::optional<std::string> idmap;   ///< "none" when privileged, else "CONTAINER:HOST:COUNT" for uids and gids
     std::optional<std::map<std::string, std::string>> environment;
-    std::optional<std::map<std::string, std::string>> mounts;  ///< path in the container → "SOURCE[ ro][ rbind][ optional]", \040-escaped
-    std::optional<std::int64_t> memory_limit;      ///< bytes; limits.memory
-    std::optional<std::int64_t> process_limit;     ///< limits.processes
-    std::optional<std::string> cpu_set;            ///< kernel list, "0-1"; limits.cpu as a set
-    std::optional<std::vector<std::string>> raw;   ///< further liblxc lines, "key = value"; raw.lxc
-    std::optional<bool> autostart;                 ///< boot.autostart
+    std::optional<std::map<std::string, std::string>>
+        mounts;                                 ///< path in the container → "SOURCE[ ro][ rbind][ optional]", \040-escaped
+    std::optional<std::int64_t> memory_limit;   ///< bytes; limits.memory
+    std::optional<std::int64_t> process_limit;  ///< limits.processes
+    std::optional<std::string> cpu_set;         ///< kernel list, "0-1"; limits.cpu as a set
+    std::optional<std::vector<std::string>> raw;  ///< further liblxc lines, "key = value"; raw.lxc
+    std::optional<bool> autostart;                ///< boot.autostart
     std::optional<std::int64_t> autostart_priority;
-    std::optional<std::int64_t> autostart_delay;   ///< seconds
+    std::optional<std::int64_t> autostart_delay;  ///< seconds
     std::optional<ContainerState> state;
 
     static constexpr auto fields() {

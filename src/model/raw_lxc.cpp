@@ -42,7 +42,7 @@ constexpr std::array renamed_keys{
 };
 
 // What ctl itself decides for every container; two writers of one setting would fight.
-constexpr std::array<std::string_view, 8> our_keys{"lxc.rootfs.", "lxc.idmap",    "lxc.id_map",     "lxc.namespace.",
+constexpr std::array<std::string_view, 8> our_keys{"lxc.rootfs.", "lxc.idmap",   "lxc.id_map",     "lxc.namespace.",
                                                    "lxc.net.",    "lxc.include", "lxc.cgroup.dir", "lxc.uts.name"};
 
 /// The settings of an old lxc.network section that have an equal in a NIC device.
@@ -90,7 +90,8 @@ private:
     void read_network(std::string_view name, std::string_view setting) {
         if (has(network_settings, name)) {
             raw_.network[std::string(name)] = std::string(setting);
-            diagnostics_.note("raw-lxc-renamed", fmt::format("lxc.network.{} is the spelling of liblxc before 3.0; it is set on the NIC", name),
+            diagnostics_.note("raw-lxc-renamed",
+                              fmt::format("lxc.network.{} is the spelling of liblxc before 3.0; it is set on the NIC", name),
                               value_.where, fmt::format("write {} on the nic device instead", device_key(name)));
         } else if (!has(network_ignored, name)) {
             fault(fmt::format("raw.lxc key \"lxc.network.{}\" has no equal in a nic device", escaped(name)),
@@ -105,11 +106,13 @@ private:
 
     void read_setting(std::string_view key, std::string_view setting) {
         std::string today(key);
-        if (key.starts_with("lxc.limit.")) today = fmt::format("lxc.prlimit.{}", key.substr(std::string_view("lxc.limit.").size()));
+        if (key.starts_with("lxc.limit."))
+            today = fmt::format("lxc.prlimit.{}", key.substr(std::string_view("lxc.limit.").size()));
         for (const auto& renamed : renamed_keys)
             if (renamed.before == key) today = std::string(renamed.now);
         if (today.empty()) {
-            diagnostics_.note("raw-lxc-renamed", fmt::format("{} does nothing since liblxc 3.0 and is left out", key), value_.where);
+            diagnostics_.note("raw-lxc-renamed", fmt::format("{} does nothing since liblxc 3.0 and is left out", key),
+                              value_.where);
             return;
         }
         for (const auto ours : our_keys) {
@@ -118,7 +121,8 @@ private:
             return;
         }
         if (today != key)
-            diagnostics_.note("raw-lxc-renamed", fmt::format("{} is the spelling of liblxc before 3.0; it is read as {}", key, today),
+            diagnostics_.note("raw-lxc-renamed",
+                              fmt::format("{} is the spelling of liblxc before 3.0; it is read as {}", key, today),
                               value_.where);
         raw_.lines.push_back(fmt::format("{} = {}", today, setting));
     }

@@ -8,14 +8,14 @@
 #include "model/host_state.h"
 #include "model/value.h"
 
-// Resources: what a person declares, in LXD's words. Values are already checked against the schemas when one of these exists;
-// names are safe to become paths and interface names after validate().
+// Resources: what a person declares, in LXD's words. Values are already checked against the schemas when one of these
+// exists; names are safe to become paths and interface names after validate().
 
 namespace ctl::model::resource {
 
 /// nic, disk, none, … with all its keys but `type`.
 struct Device {
-    Value type;                ///< empty in an override
+    Value type;  ///< empty in an override
     Config keys;
     SourceSpan where;          ///< the device's name
     bool is_override = false;  ///< `override:` merges into the inherited device of that name instead of replacing it
@@ -59,13 +59,13 @@ struct Image {
 struct Container {
     Value name;
     Value image;
-    std::vector<Value> profiles;      ///< ["default"] if not given; later wins
+    std::vector<Value> profiles;  ///< ["default"] if not given; later wins
     bool profiles_given = false;
     Config config;
     Devices devices;
-    std::vector<Value> depends_on;    ///< names of containers that start first
+    std::vector<Value> depends_on;  ///< names of containers that start first
     Lifecycle lifecycle;
-    Value state;                      ///< running (default), stopped, frozen
+    Value state;  ///< running (default), stopped, frozen
     Value description;
 };
 

@@ -199,7 +199,8 @@ Result<Entry> read_entry(ObjectKind kind, const rapidjson::Value& json) {
         CTL_ASSIGN(entry.needs, read_needs(needs->value));
     }
     if (const auto owner = json.FindMember("owner"); owner != json.MemberEnd() && owner->value.IsObject())
-        entry.owner = {string_member(owner->value, "stack"), string_member(owner->value, "kind"), string_member(owner->value, "name")};
+        entry.owner = {string_member(owner->value, "stack"), string_member(owner->value, "kind"),
+                       string_member(owner->value, "name")};
     const std::string mark = string_member(json, "mark");
     for (const Mark candidate : {Mark::begun, Mark::complete})
         if (mark == mark_name(candidate)) entry.mark = candidate;
@@ -288,7 +289,8 @@ std::string state_to_json(const HostState& state, bool pretty) {
 
 Result<HostState> state_from_json(std::string_view json) {
     CTL_ASSIGN(const auto document, read_json(json));
-    if (!document.IsObject() || string_member(document, "format") != format_name) return misfit("the format line is missing");
+    if (!document.IsObject() || string_member(document, "format") != format_name)
+        return misfit("the format line is missing");
     const auto objects = document.FindMember("objects");
     if (objects == document.MemberEnd() || !objects->value.IsArray()) return misfit("objects are no list");
     HostState state;

@@ -27,9 +27,9 @@ struct Plan {
 };
 
 /// Orders changes: create after what it needs, delete before what it needs is deleted (taken from the observed and recorded
-/// needs), replace = delete then create with everything bound to it stopped or gone in between, a restart = stop then update,
-/// delete before create where two objects share a scarce key (interface name in one namespace). A cycle is an `invalid` error
-/// that names every member with its place.
+/// needs), replace = delete then create with everything bound to it stopped or gone in between, a restart = stop then
+/// update, delete before create where two objects share a scarce key (interface name in one namespace). A cycle is an
+/// `invalid` error that names every member with its place.
 [[nodiscard]] Result<Plan> make_plan(std::string stack, std::vector<diff::Change> changes);
 
 /// Counts for the summary line.
@@ -53,7 +53,8 @@ struct PlanSummary {
 struct PlanRenderOptions {
     bool colour = false;
 };
-/// As a Terraform user expects it: one block per change, notes, and "Plan: 3 to create, 1 to change (1 restart), 0 to replace, 1 to delete."
+/// As a Terraform user expects it: one block per change, notes, and "Plan: 3 to create, 1 to change (1 restart), 0 to
+/// replace, 1 to delete."
 [[nodiscard]] std::string to_text(const Plan& plan, const PlanRenderOptions& options);
 /// {"format":"ctl.plan/1","stack":…,"changes":[…],"steps":[…],"summary":{…},"notes":[…]}
 [[nodiscard]] std::string to_json(const Plan& plan);

@@ -111,9 +111,7 @@ PlanSummary summarise(const Plan& plan) {
     return summary;
 }
 
-bool needs_confirmation(const Plan& plan) {
-    return std::any_of(plan.changes.begin(), plan.changes.end(), loses_data);
-}
+bool needs_confirmation(const Plan& plan) { return std::any_of(plan.changes.begin(), plan.changes.end(), loses_data); }
 
 bool loses_data(const diff::Change& change) {
     const bool is_half_made = change.observed && change.observed->mark == model::Mark::begun;

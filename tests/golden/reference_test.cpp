@@ -27,7 +27,8 @@ std::string cell(std::string_view text) {
 std::string support_of(const KeyInfo& key) {
     switch (key.support) {
         case Support::yes:
-            return key.values_not_yet.empty() ? "yes" : fmt::format("yes, but not {}", ctl::joined(key.values_not_yet, ", "));
+            return key.values_not_yet.empty() ? "yes"
+                                              : fmt::format("yes, but not {}", ctl::joined(key.values_not_yet, ", "));
         case Support::not_yet: return "not yet";
         case Support::notice: return "accepted, without effect";
         case Support::ignored: return "ignored";
@@ -58,8 +59,8 @@ std::string table(const KeyTable& keys) {
     std::string text = "| key | type | default | change | supported | |\n|---|---|---|---|---|---|\n";
     for (const auto& key : keys.keys()) {
         text += fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", cell(key.name), cell(key.type),
-                            key.default_value && !key.default_value->empty() ? "`" + cell(*key.default_value) + "`" : "", effect_of(key),
-                            support_of(key), cell(doc_of(key)));
+                            key.default_value && !key.default_value->empty() ? "`" + cell(*key.default_value) + "`" : "",
+                            effect_of(key), support_of(key), cell(doc_of(key)));
     }
     return text + "\n";
 }
@@ -68,15 +69,18 @@ std::string section(std::string_view title, SchemaKind kind) {
     std::string text = fmt::format("## {}\n\n{}", title, table(fields_of(kind)));
     if (const KeyTable* config = config_of(kind, "")) text += "### Under `config`\n\n" + table(*config);
     for (const auto subtype : subtypes_of(kind))
-        if (const KeyTable* config = config_of(kind, subtype)) text += fmt::format("### `{}`\n\n{}", subtype, table(*config));
+        if (const KeyTable* config = config_of(kind, subtype))
+            text += fmt::format("### `{}`\n\n{}", subtype, table(*config));
     return text;
 }
 
 std::string reference() {
     std::string text =
         "# What a manifest may say\n\n"
-        "Made from `schemas/`, which `ctl validate` checks manifests against. \"change\" is what changing the key costs on a running host: `live`, `hotplug`\n"
-        "(a device is put in or taken out), `restart` (of the container), `replace` (deleted and made anew), `fixed` (refused). A key that is not supported yet\n"
+        "Made from `schemas/`, which `ctl validate` checks manifests against. \"change\" is what changing the key costs on "
+        "a running host: `live`, `hotplug`\n"
+        "(a device is put in or taken out), `restart` (of the container), `replace` (deleted and made anew), `fixed` "
+        "(refused). A key that is not supported yet\n"
         "is an error unless its value asks for nothing.\n\n"
         "A file is a stream of YAML documents: stacks, or single objects with `kind:` on top. See `manifests/examples`.\n\n";
     text += section("Stack", SchemaKind::stack);

@@ -51,13 +51,18 @@ containers:
 - name: one
   image: image
   devices: {{root: {{type: disk, path: /, pool: default}}}}
-)", tarball));
+)",
+                                                 tarball));
     }
 
     /// ctl with a signal on its way to it at the Nth commit of its journal.
     [[nodiscard]] Output signalled(int signal, int commit, const std::vector<std::string>& arguments) const {
-        std::vector<std::string> argv{"env", "LD_PRELOAD=" + die_at, "ASAN_OPTIONS=verify_asan_link_order=0",
-                                      fmt::format("DIE_AT=commit:{}", commit), fmt::format("DIE_WITH={}", signal), program};
+        std::vector<std::string> argv{"env",
+                                      "LD_PRELOAD=" + die_at,
+                                      "ASAN_OPTIONS=verify_asan_link_order=0",
+                                      fmt::format("DIE_AT=commit:{}", commit),
+                                      fmt::format("DIE_WITH={}", signal),
+                                      program};
         argv.insert(argv.end(), arguments.begin(), arguments.end());
         return run(argv);
     }
@@ -84,7 +89,8 @@ TEST_CASE("Somebody who isn't root is told so, and nothing changes") {
     const Host host;
     const auto file = host.write("stack.yaml", two_containers);
     const auto before = take_inventory(host);
-    const auto output = host.run({"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program, "apply", "-f", file, "--yes"});
+    const auto output =
+        host.run({"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program, "apply", "-f", file, "--yes"});
     CHECK(output.exit_code == 1);
     CHECK(says(output, "root"));
     CHECK(differences(before, take_inventory(host)) == "");
@@ -105,8 +111,9 @@ TEST_CASE("A missing driver hurts only those who need it, and before the first c
 
     const auto validate = host.ctl({"--driver-dir", "/run/none", "validate", "-f", file});
     CHECK_MESSAGE(validate.exit_code == 0, validate.err);
-    const auto bridge = host.write("bridge.yaml", "stack: net\nnetworks: [{name: netbr0, config: {ipv4.address: 10.71.0.1/24, "
-                                                  "ipv4.dhcp: false}}]");
+    const auto bridge = host.write("bridge.yaml",
+                                   "stack: net\nnetworks: [{name: netbr0, config: {ipv4.address: 10.71.0.1/24, "
+                                   "ipv4.dhcp: false}}]");
     const auto network_only = host.ctl({"--driver-dir", without_lxc, "apply", "-f", bridge, "--yes"});
     CHECK_MESSAGE(network_only.exit_code == 0, network_only.out, network_only.err);
 }
@@ -114,7 +121,9 @@ TEST_CASE("A missing driver hurts only those who need it, and before the first c
 TEST_CASE("A pool that can't be written, or is full, is refused before the first change") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Host host;
-    host.must("mkdir /run/full /run/sealed && mount -t tmpfs -o size=1m tmpfs /run/full && mount -t tmpfs -o ro tmpfs /run/sealed");
+    host.must(
+        "mkdir /run/full /run/sealed && mount -t tmpfs -o size=1m tmpfs /run/full && mount -t tmpfs -o ro tmpfs "
+        "/run/sealed");
     const auto before = take_inventory(host);
     for (const std::string place : {"full", "sealed"}) {
         CAPTURE(place);
@@ -131,8 +140,9 @@ TEST_CASE("A pool that can't be written, or is full, is refused before the first
 TEST_CASE("A disk that gets full in the middle is said to be full, and nothing half-made stays on it") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Host host;
-    host.must("mkdir -p /run/small /run/tree/bin && mount -t tmpfs -o size=48m tmpfs /run/small && "
-              "cp /bin/busybox /run/tree/bin/sh && dd if=/dev/urandom of=/run/tree/big bs=1M count=64 status=none");
+    host.must(
+        "mkdir -p /run/small /run/tree/bin && mount -t tmpfs -o size=48m tmpfs /run/small && "
+        "cp /bin/busybox /run/tree/bin/sh && dd if=/dev/urandom of=/run/tree/big bs=1M count=64 status=none");
     std::string text = two_containers;
     text.replace(text.find("type: busybox"), 13, "type: directory, path: /run/tree");
     const auto file = host.write("stack.yaml", text);
@@ -150,18 +160,20 @@ TEST_CASE("Of two applies at once the second fails with who is at work, or waits
     const Host host;
     const auto file = host.write("stack.yaml", two_containers);
     // The first stops in its tracks in the middle, with the lock in its hands.
-    host.must(fmt::format("env LD_PRELOAD={} ASAN_OPTIONS=verify_asan_link_order=0 DIE_AT=change:100 DIE_WITH=19 {} apply -f {} --yes "
-                          "> /run/first.log 2>&1 & echo $! > /run/first",
-                          die_at, program, file));
+    host.must(fmt::format(
+        "env LD_PRELOAD={} ASAN_OPTIONS=verify_asan_link_order=0 DIE_AT=change:100 DIE_WITH=19 {} apply -f {} --yes "
+        "> /run/first.log 2>&1 & echo $! > /run/first",
+        die_at, program, file));
     REQUIRE(wait_until([&] { return host.sh("grep -q '^State:.T' /proc/$(cat /run/first)/status").exit_code == 0; }));
     const auto first = host.must("cat /run/first");
 
     const auto refused = host.apply(file);
     CHECK(refused.exit_code == 8);
     CHECK_MESSAGE(says(refused, "pid " + first.substr(0, first.find('\n'))), first, refused.err);
-    const auto waiting = host.sh(fmt::format("{} apply -f {} --yes --lock-timeout 20 > /run/second.log 2>&1 & second=$!; "
-                                             "kill -CONT $(cat /run/first); wait $second",
-                                             program, file));
+    const auto waiting =
+        host.sh(fmt::format("{} apply -f {} --yes --lock-timeout 20 > /run/second.log 2>&1 & second=$!; "
+                            "kill -CONT $(cat /run/first); wait $second",
+                            program, file));
     CHECK_MESSAGE(waiting.exit_code == 0, host.must("cat /run/first.log /run/second.log"));
     CHECK(host.plan(file).exit_code == 0);
 }
@@ -178,7 +190,9 @@ TEST_CASE("What is in the way and isn't ours is named and left alone") {
     CHECK(says(link, "not ours"));
     CHECK(differences(without_files(before), without_files(take_inventory(host))) == "");
 
-    host.must("ip link del labbr0 && mkdir -p /var/lib/ctl/containers/two && echo 'lxc.uts.name = two' > /var/lib/ctl/containers/two/config");
+    host.must(
+        "ip link del labbr0 && mkdir -p /var/lib/ctl/containers/two && echo 'lxc.uts.name = two' > "
+        "/var/lib/ctl/containers/two/config");
     const auto container = host.apply(file);
     CHECK(container.exit_code == 1);
     CHECK(says(container, "container/two"));
@@ -213,13 +227,15 @@ python3 make.py && sha256sum /etc/passwd > before)");
         CAPTURE(name);
         const auto file = host.tarball_stack(fmt::format("/run/tars/{}.tar", name));
         const auto output = host.apply(file);
-        CHECK_MESSAGE((output.exit_code == 0 || output.exit_code == 1 || output.exit_code == 6 || output.exit_code == 7), output.err);
+        CHECK_MESSAGE((output.exit_code == 0 || output.exit_code == 1 || output.exit_code == 6 || output.exit_code == 7),
+                      output.err);
         CHECK(host.sh("test -e /run/tars/pwned").exit_code == 1);
         CHECK(host.sh("sha256sum --check --status /run/tars/before").exit_code == 0);
         CHECK(host.must("find /var/lib/ctl '(' -type b -o -type c ')' ! -path '*/work/*'") == "");
         CHECK(host.must("find /var/lib/ctl -name '.ctl-tmp-*'") == "");
         REQUIRE(host.ctl({"delete", "-f", file, "--yes"}).exit_code == 0);
-        CHECK(host.must("ls /var/lib/ctl/images/sha256 /var/lib/ctl/containers 2>/dev/null | grep -v : | tr -d '\\n'") == "");
+        CHECK(host.must("ls /var/lib/ctl/images/sha256 /var/lib/ctl/containers 2>/dev/null | grep -v : | tr -d '\\n'") ==
+              "");
     }
 }
 
@@ -298,9 +314,9 @@ TEST_CASE("ctl sql reads and never writes") {
     const Host host;
     REQUIRE(host.apply(host.write("stack.yaml", two_containers)).exit_code == 0);
     CHECK(host.must(program + " sql 'select count(*) > 5 as many from objects' | tail -1") == "1\n");
-    for (const std::string statement : {"delete from objects", "drop table objects", "update objects set name = 'x'",
-                                        "attach '/run/other.db' as o", "pragma user_version = 99",
-                                        "select 1; delete from objects", "vacuum into '/run/copy.db'"}) {
+    for (const std::string statement :
+         {"delete from objects", "drop table objects", "update objects set name = 'x'", "attach '/run/other.db' as o",
+          "pragma user_version = 99", "select 1; delete from objects", "vacuum into '/run/copy.db'"}) {
         CAPTURE(statement);
         CHECK(host.ctl({"sql", statement}).exit_code != 0);
     }
@@ -312,14 +328,18 @@ TEST_CASE("A step that fails stops what stands on it, and nothing else") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Host host;
     // Its root filesystem has an init that can't be run: the container is made, and does not start.
-    host.must("mkdir -p /run/tree/sbin /run/tree/bin && echo nonsense > /run/tree/sbin/init && chmod 755 /run/tree/sbin/init");
+    host.must(
+        "mkdir -p /run/tree/sbin /run/tree/bin && echo nonsense > /run/tree/sbin/init && chmod 755 /run/tree/sbin/init");
     const auto file = host.write("stack.yaml", std::string(two_containers) + R"(- name: broken
   image: nonsense
 - name: after
   image: busybox
   depends_on: [broken]
 )");
-    host.must("sed -i 's|^images:.*|images: [{name: busybox, source: {type: busybox}}, {name: nonsense, source: {type: directory, path: /run/tree}}]|' " + file);
+    host.must(
+        "sed -i 's|^images:.*|images: [{name: busybox, source: {type: busybox}}, {name: nonsense, source: {type: directory, "
+        "path: /run/tree}}]|' " +
+        file);
     const auto output = host.apply(file);
     CHECK_MESSAGE(output.exit_code == 6, output.out, output.err);
     CHECK(says(output, "container/broken"));
@@ -341,13 +361,19 @@ TEST_CASE("With --on-failure rollback a failure leaves the host as it was") {
     host.must("lxc-stop -k -P /var/lib/ctl/containers -n two");
     REQUIRE(host.apply(good).exit_code == 0);
     const auto before = take_inventory(host);
-    host.must("mkdir -p /run/tree/sbin /run/tree/bin && echo nonsense > /run/tree/sbin/init && chmod 755 /run/tree/sbin/init");
+    host.must(
+        "mkdir -p /run/tree/sbin /run/tree/bin && echo nonsense > /run/tree/sbin/init && chmod 755 /run/tree/sbin/init");
     const auto bad = host.write("bad.yaml", std::string(two_containers) + "- name: broken\n  image: nonsense\n");
-    host.must("sed -i 's|^images:.*|images: [{name: busybox, source: {type: busybox}}, {name: nonsense, source: {type: directory, path: /run/tree}}]|; "
-              "s|10.70.0.1/24|10.70.0.9/24|' " + bad);
+    host.must(
+        "sed -i 's|^images:.*|images: [{name: busybox, source: {type: busybox}}, {name: nonsense, source: {type: directory, "
+        "path: /run/tree}}]|; "
+        "s|10.70.0.1/24|10.70.0.9/24|' " +
+        bad);
     const auto output = host.apply(bad, {"--on-failure", "rollback"});
     CHECK_MESSAGE(output.exit_code == 5, output.out, output.err);
-    const auto is_file_of_test = [](const std::string& fact) { return fact.starts_with("file /run/") && !fact.starts_with("file /run/ctl"); };
+    const auto is_file_of_test = [](const std::string& fact) {
+        return fact.starts_with("file /run/") && !fact.starts_with("file /run/ctl");
+    };
     auto expected = before;
     auto found = take_inventory(host);
     std::erase_if(expected, is_file_of_test);
@@ -374,7 +400,9 @@ open('utf8.yaml', 'wb').write(b'stack: \xff\xfe\xc0\n')
 END)");
     for (const std::string name : {"huge", "deep", "bomb", "twice", "binary", "utf8"}) {
         CAPTURE(name);
-        const auto output = host.sh(fmt::format("/usr/bin/time -o /run/cost -f '%e %M' {} validate -f /run/{}.yaml; code=$?; tail -1 /run/cost; exit $code", program, name));
+        const auto output = host.sh(fmt::format(
+            "/usr/bin/time -o /run/cost -f '%e %M' {} validate -f /run/{}.yaml; code=$?; tail -1 /run/cost; exit $code",
+            program, name));
         CHECK_MESSAGE(output.exit_code == 3, output.err.substr(0, 400));
         CHECK(says(output, name + ".yaml:"));
         double seconds = 0;

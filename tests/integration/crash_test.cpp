@@ -92,8 +92,9 @@ public:
 
     /// How many points of a kind an undisturbed run passes.
     long points(const std::string& command, const std::string& kind) const {
-        const auto output = sandbox_.run(with(command, {"env", "LD_PRELOAD=" + die_at, "ASAN_OPTIONS=verify_asan_link_order=0",
-                                                        "DIE_AT=" + kind + ":0", "DIE_REPORT=/run/points"}));
+        const auto output =
+            sandbox_.run(with(command, {"env", "LD_PRELOAD=" + die_at, "ASAN_OPTIONS=verify_asan_link_order=0",
+                                        "DIE_AT=" + kind + ":0", "DIE_REPORT=/run/points"}));
         REQUIRE(output.exit_code == 0);
         return std::stol(sandbox_.must("cat /run/points && rm /run/points"));
     }
@@ -169,7 +170,9 @@ TEST_CASE("Apply and delete, killed within a step, are completed by the next run
     CTL_SKIP_IF(Sandbox::why_impossible(), *Sandbox::why_impossible());
     const Rounds rounds(small);
     std::mt19937 random(20240607);
-    const auto any_of = [&](long points) { return fmt::format("change:{}", std::uniform_int_distribution<long>(1, points)(random)); };
+    const auto any_of = [&](long points) {
+        return fmt::format("change:{}", std::uniform_int_distribution<long>(1, points)(random));
+    };
     const long applying = rounds.points("apply", "change");
     const long deleting = rounds.points("delete", "change");
     MESSAGE(applying, " changing calls in apply, ", deleting, " in delete");

@@ -32,7 +32,8 @@ containers:
 - name: two
   image: busybox
   devices: {{eth0: {{type: nic, nictype: bridged, parent: wbr0, name: eth0, host_name: two0, ipv4.address: 10.80.0.3}}}}
-{})", address, more);
+{})",
+                       address, more);
 }
 
 const std::string first_address = "10.80.0.1/24";
@@ -50,7 +51,8 @@ public:
 
     /// As an editor saves: aside, then renamed.
     void edit(const std::string& text) const {
-        must(fmt::format("cat > /run/manifests/.new <<'END'\n{}\nEND\nmv /run/manifests/.new /run/manifests/stack.yaml", text));
+        must(fmt::format("cat > /run/manifests/.new <<'END'\n{}\nEND\nmv /run/manifests/.new /run/manifests/stack.yaml",
+                         text));
     }
 
     [[nodiscard]] std::string log() const { return must("cat /run/watch.log"); }
@@ -58,8 +60,8 @@ public:
 
     /// Both containers run, with their host sides on the bridge.
     [[nodiscard]] bool is_up() const {
-        return sh("ls /sys/class/net/wbr0/brif/one0 /sys/class/net/wbr0/brif/two0").exit_code == 0 && runs("one") && runs("two") &&
-               sh("ping -c 1 -W 1 10.80.0.2 && ping -c 1 -W 1 10.80.0.3").exit_code == 0;
+        return sh("ls /sys/class/net/wbr0/brif/one0 /sys/class/net/wbr0/brif/two0").exit_code == 0 && runs("one") &&
+               runs("two") && sh("ping -c 1 -W 1 10.80.0.2 && ping -c 1 -W 1 10.80.0.3").exit_code == 0;
     }
 
     [[nodiscard]] bool runs(const std::string& name) const {
@@ -91,7 +93,8 @@ public:
     [[nodiscard]] long latency(const std::string& command, const std::string& condition) const {
         const auto output = must(fmt::format(R"(begin=$(date +%s%N); {}
             for i in $(seq 4000); do if {}; then break; fi; sleep 0.002; done
-            echo $((($(date +%s%N) - begin) / 1000000)))", command, condition));
+            echo $((($(date +%s%N) - begin) / 1000000)))",
+                                             command, condition));
         return std::stol(output);
     }
 };
@@ -119,7 +122,8 @@ TEST_CASE("A bridge deleted by hand is back with its ports at once") {
 TEST_CASE("What is taken from a network by hand is put back") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Watched host;
-    MESSAGE("address: ", host.latency("ip addr del 10.80.0.1/24 dev wbr0", "ip addr show wbr0 | grep -q 10.80.0.1/24"), " ms");
+    MESSAGE("address: ", host.latency("ip addr del 10.80.0.1/24 dev wbr0", "ip addr show wbr0 | grep -q 10.80.0.1/24"),
+            " ms");
     CHECK_MESSAGE(wait_until([&] { return host.is_up(); }, deadline), host.log());
     MESSAGE("port: ", host.latency("ip link set one0 nomaster", has_ports), " ms");
     CHECK_MESSAGE(wait_until([&] { return host.is_up(); }, deadline), host.log());
@@ -149,7 +153,8 @@ TEST_CASE("An edit is applied, and a broken one leaves the last good revision in
     CHECK_MESSAGE(wait_until([&] { return host.has_said("the last good revision stays in force"); }, deadline), host.log());
     CHECK(host.has_said("stack.yaml:2"));
     host.must("ip link del wbr0");
-    CHECK_MESSAGE(wait_until([&] { return host.sh("ip addr show wbr0 | grep -q 10.80.0.9/24").exit_code == 0; }, deadline), host.log());
+    CHECK_MESSAGE(wait_until([&] { return host.sh("ip addr show wbr0 | grep -q 10.80.0.9/24").exit_code == 0; }, deadline),
+                  host.log());
     CHECK(host.runs("three"));
     CHECK(host.init_pid("one") == one);
 }
@@ -162,7 +167,8 @@ TEST_CASE("A container that left the folder is kept until somebody says yes") {
     host.edit(stack("10.80.0.9/24"));
     CHECK_MESSAGE(wait_until([&] { return host.has_said("container/three would be deleted"); }, deadline), host.log());
     // The rest of the edit is applied all the same.
-    CHECK_MESSAGE(wait_until([&] { return host.sh("ip addr show wbr0 | grep -q 10.80.0.9/24").exit_code == 0; }, deadline), host.log());
+    CHECK_MESSAGE(wait_until([&] { return host.sh("ip addr show wbr0 | grep -q 10.80.0.9/24").exit_code == 0; }, deadline),
+                  host.log());
     CHECK(host.runs("three"));
     const auto agreed = host.ctl({"apply", "-f", "/run/manifests/stack.yaml", "--yes", "--lock-timeout", "20"});
     CHECK_MESSAGE(agreed.exit_code == 0, agreed.out, agreed.err);
@@ -187,7 +193,9 @@ TEST_CASE("It hears its own changes without going round in circles, takes no CPU
     CHECK(wait_until([&] { return host.sh("test -e /proc/$(cat /run/watch.pid)").exit_code != 0; }, deadline));
     CHECK(host.has_said("stopped"));
     CHECK(host.is_up());
-    const auto again = host.sh(program + " watch /run/manifests > /run/watch.log 2>&1 & pid=$!; "
-                               "until grep -q 'read the stack' /run/watch.log; do sleep 0.01; done; kill -TERM $pid; wait $pid");
+    const auto again =
+        host.sh(program +
+                " watch /run/manifests > /run/watch.log 2>&1 & pid=$!; "
+                "until grep -q 'read the stack' /run/watch.log; do sleep 0.01; done; kill -TERM $pid; wait $pid");
     CHECK(again.exit_code == 0);
 }

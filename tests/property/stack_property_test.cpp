@@ -26,22 +26,31 @@ std::string make_manifest(Choices choices) {
         return std::string(*(texts.begin() + choices.below(static_cast<unsigned>(texts.size()))));
     };
     std::string text = "stack: lab\nstorage_pools: [{name: default, driver: dir}]\nnetworks:\n";
-    text += fmt::format("- {{name: br0, config: {{ipv4.address: 10.1.0.1/24, bridge.mtu: {}}}}}\n", one_of({"1400", "1450", "1500"}));
-    text += fmt::format("- {{name: br1, config: {{ipv4.address: {}, ipv6.address: {}{}}}}}\n", one_of({"10.2.0.1/24", "10.3.0.1/16"}),
-                        one_of({"none", "'fd42:9::1/64'"}), one_of({"", ", bridge.external_interfaces: enp0"}));
-    text += fmt::format("- {{name: mac0, type: macvlan, config: {{parent: enp1, mode: {}}}}}\n", one_of({"bridge", "vepa", "passthru"}));
-    text += "images:\n- {name: busybox, source: {type: busybox}}\n- {name: other, source: {type: directory, path: /srv/other}}\n";
-    text += fmt::format("profiles:\n- {{name: default, config: {{{}}}, devices: {{root: {{type: disk, path: /, pool: default}}}}}}\n",
-                        one_of({"", "limits.memory: 64MiB", "environment.A: b", "security.privileged: true"}));
+    text += fmt::format("- {{name: br0, config: {{ipv4.address: 10.1.0.1/24, bridge.mtu: {}}}}}\n",
+                        one_of({"1400", "1450", "1500"}));
+    text += fmt::format("- {{name: br1, config: {{ipv4.address: {}, ipv6.address: {}{}}}}}\n",
+                        one_of({"10.2.0.1/24", "10.3.0.1/16"}), one_of({"none", "'fd42:9::1/64'"}),
+                        one_of({"", ", bridge.external_interfaces: enp0"}));
+    text += fmt::format("- {{name: mac0, type: macvlan, config: {{parent: enp1, mode: {}}}}}\n",
+                        one_of({"bridge", "vepa", "passthru"}));
+    text +=
+        "images:\n- {name: busybox, source: {type: busybox}}\n- {name: other, source: {type: directory, path: "
+        "/srv/other}}\n";
+    text += fmt::format(
+        "profiles:\n- {{name: default, config: {{{}}}, devices: {{root: {{type: disk, path: /, pool: default}}}}}}\n",
+        one_of({"", "limits.memory: 64MiB", "environment.A: b", "security.privileged: true"}));
     text += "- {name: nic, devices: {eth0: {type: nic, nictype: bridged, parent: br0}}}\ncontainers:\n";
     for (unsigned i = 1; i <= 4; ++i) {
         if (choices.below(4) == 0) continue;
-        text += fmt::format("- name: c{}\n  image: {}\n  state: {}\n  profiles: [default{}]\n", i, one_of({"busybox", "other"}),
-                            one_of({"running", "stopped", "frozen"}), one_of({"", ", nic"}));
-        text += fmt::format("  config: {{{}}}\n  devices:\n", one_of({"", "limits.processes: 50", "boot.autostart: true", "security.privileged: true"}));
-        text += fmt::format("    eth1: {{type: nic, {}}}\n",
-                            one_of({"nictype: bridged, parent: br1", "nictype: macvlan, parent: mac0", "nictype: p2p", "network: br0"}));
-        if (choices.coin()) text += fmt::format("    data: {{type: disk, source: /srv/{}, path: /data}}\n", one_of({"a", "b"}));
+        text += fmt::format("- name: c{}\n  image: {}\n  state: {}\n  profiles: [default{}]\n", i,
+                            one_of({"busybox", "other"}), one_of({"running", "stopped", "frozen"}), one_of({"", ", nic"}));
+        text += fmt::format("  config: {{{}}}\n  devices:\n",
+                            one_of({"", "limits.processes: 50", "boot.autostart: true", "security.privileged: true"}));
+        text += fmt::format(
+            "    eth1: {{type: nic, {}}}\n",
+            one_of({"nictype: bridged, parent: br1", "nictype: macvlan, parent: mac0", "nictype: p2p", "network: br0"}));
+        if (choices.coin())
+            text += fmt::format("    data: {{type: disk, source: /srv/{}, path: /data}}\n", one_of({"a", "b"}));
     }
     return text + (text.ends_with("containers:\n") ? "[]\n" : "");
 }
@@ -115,7 +124,8 @@ TEST_CASE("a run of a stack that ends after any step is finished by the next one
         lab.apply(memory.lower(make_manifest(Choices(*seeds(40).as("first stack")))));
         const auto second = memory.lower(make_manifest(Choices(*seeds(40).as("second stack"))));
         const auto plan = lab.plan(second);
-        const std::size_t steps = plan.steps.empty() ? 0 : *rc::gen::inRange<std::size_t>(0, plan.steps.size()).as("steps done");
+        const std::size_t steps =
+            plan.steps.empty() ? 0 : *rc::gen::inRange<std::size_t>(0, plan.steps.size()).as("steps done");
         for (std::size_t i = 0; i < steps; ++i) lab.step(plan.steps[i], second);
         lab.apply(second);
         lab.check_settled(second);
@@ -125,7 +135,9 @@ TEST_CASE("a run of a stack that ends after any step is finished by the next one
 TEST_CASE("the order of a manifest's resources does not change a byte of the plan") {
     CHECK(rc::check("shuffled input, same bytes", [] {
         auto stack = read(make_manifest(Choices(*seeds(40).as("stack"))));
-        const auto plan_of = [](const model::resource::Stack& s) { return to_json(Lab().plan(model::lower(s, {}, {}).desired)); };
+        const auto plan_of = [](const model::resource::Stack& s) {
+            return to_json(Lab().plan(model::lower(s, {}, {}).desired));
+        };
         const std::string straight = plan_of(stack);
         std::mt19937 random(*rc::gen::arbitrary<unsigned>().as("shuffle"));
         std::shuffle(stack.networks.begin(), stack.networks.end(), random);

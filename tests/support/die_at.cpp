@@ -87,11 +87,11 @@ Function next(const char* name) {
 }  // namespace
 
 /// A function of the C library that changes the host, with what tests do before it.
-#define CHANGES_HOST(result, name, parameters, arguments)              \
-    extern "C" result name parameters {                                \
-        static const auto real = next<result(*) parameters>(#name);    \
-        pass(Point::change);                                           \
-        return real arguments;                                         \
+#define CHANGES_HOST(result, name, parameters, arguments)           \
+    extern "C" result name parameters {                             \
+        static const auto real = next<result(*) parameters>(#name); \
+        pass(Point::change);                                        \
+        return real arguments;                                      \
     }
 
 // NOLINTBEGIN: the names and parameters are the C library's.
@@ -108,16 +108,21 @@ CHANGES_HOST(int, mkdir, (const char* path, mode_t mode) noexcept, (path, mode))
 CHANGES_HOST(int, mkdirat, (int dir, const char* path, mode_t mode) noexcept, (dir, path, mode))
 CHANGES_HOST(int, rename, (const char* from, const char* to) noexcept, (from, to))
 CHANGES_HOST(int, renameat, (int a, const char* from, int b, const char* to) noexcept, (a, from, b, to))
-CHANGES_HOST(int, renameat2, (int a, const char* from, int b, const char* to, unsigned flags) noexcept, (a, from, b, to, flags))
+CHANGES_HOST(int, renameat2, (int a, const char* from, int b, const char* to, unsigned flags) noexcept,
+             (a, from, b, to, flags))
 CHANGES_HOST(int, symlink, (const char* target, const char* path) noexcept, (target, path))
 CHANGES_HOST(int, symlinkat, (const char* target, int dir, const char* path) noexcept, (target, dir, path))
 CHANGES_HOST(int, linkat, (int a, const char* from, int b, const char* to, int flags) noexcept, (a, from, b, to, flags))
 CHANGES_HOST(int, unlink, (const char* path) noexcept, (path))
 CHANGES_HOST(int, unlinkat, (int dir, const char* path, int flags) noexcept, (dir, path, flags))
 CHANGES_HOST(int, rmdir, (const char* path) noexcept, (path))
-CHANGES_HOST(int, fchownat, (int dir, const char* path, uid_t user, gid_t group, int flags) noexcept, (dir, path, user, group, flags))
-CHANGES_HOST(int, mount, (const char* from, const char* to, const char* type, unsigned long flags, const void* data) noexcept, (from, to, type, flags, data))
+CHANGES_HOST(int, fchownat, (int dir, const char* path, uid_t user, gid_t group, int flags) noexcept,
+             (dir, path, user, group, flags))
+CHANGES_HOST(int, mount,
+             (const char* from, const char* to, const char* type, unsigned long flags, const void* data) noexcept,
+             (from, to, type, flags, data))
 CHANGES_HOST(int, umount2, (const char* path, int flags) noexcept, (path, flags))
 CHANGES_HOST(ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags))
-CHANGES_HOST(ssize_t, sendto, (int fd, const void* data, size_t size, int flags, const sockaddr* to, socklen_t to_size), (fd, data, size, flags, to, to_size))
+CHANGES_HOST(ssize_t, sendto, (int fd, const void* data, size_t size, int flags, const sockaddr* to, socklen_t to_size),
+             (fd, data, size, flags, to, to_size))
 // NOLINTEND

@@ -38,7 +38,8 @@ std::string differences(const Inventory& before, const Inventory& after) {
 
 std::string lasting_differences(const Sandbox& sandbox, const Inventory& expected) {
     std::string last;
-    (void)wait_until([&] { return (last = differences(expected, take_inventory(sandbox))).empty(); }, std::chrono::seconds{5});
+    (void)wait_until([&] { return (last = differences(expected, take_inventory(sandbox))).empty(); },
+                     std::chrono::seconds{5});
     return last;
 }
 

@@ -109,7 +109,8 @@ struct DirCloser {
     void operator()(DIR* dir) const { ::closedir(dir); }
 };
 
-/// A frozen process does not even die of SIGKILL. Not every hierarchy can freeze, and a top can't: then there is no such file.
+/// A frozen process does not even die of SIGKILL. Not every hierarchy can freeze, and a top can't: then there is no such
+/// file.
 void thaw(const std::string& directory) {
     for (const auto& [file, word] : {std::pair{"freezer.state", "THAWED"}, std::pair{"cgroup.freeze", "0"}}) {
         const std::string path = fmt::format("{}/{}", directory, file);

@@ -64,9 +64,9 @@ public:
     [[nodiscard]] virtual std::vector<Error> preflight(std::span<const diff::Change> changes) = 0;
 
     /// Makes independent changes so, as a batch. Idempotent: a change that is already so succeeds. Never touches what
-    /// carries no mark of ours, except the fields of borrowed objects. Verbs seen: create, update, remove, adopt, forget, stop.
-    /// update: each of `fields` gets its `to` (or the default without one); with no fields, all of `desired` is applied again.
-    /// After `stop` is requested, changes not yet begun are reported as cancelled.
+    /// carries no mark of ours, except the fields of borrowed objects. Verbs seen: create, update, remove, adopt, forget,
+    /// stop. update: each of `fields` gets its `to` (or the default without one); with no fields, all of `desired` is
+    /// applied again. After `stop` is requested, changes not yet begun are reported as cancelled.
     virtual void apply(std::span<const diff::Change> changes, const Report& report, std::stop_token stop) = 0;
 
     /// Descriptors for the watch loop, owned by the driver and valid until the next call; may differ from call to call.

@@ -24,7 +24,8 @@ std::optional<model::ResourceRef> read_mark(std::string_view mark, const model::
     const std::string_view resource = mark.substr(0, resource_end);
     const std::size_t slash = resource.find('/');
     if (slash == std::string_view::npos) return std::nullopt;
-    return model::ResourceRef{std::string(stack), std::string(resource.substr(0, slash)), std::string(resource.substr(slash + 1))};
+    return model::ResourceRef{std::string(stack), std::string(resource.substr(0, slash)),
+                              std::string(resource.substr(slash + 1))};
 }
 
 }  // namespace ctl::drivers

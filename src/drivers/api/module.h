@@ -23,6 +23,7 @@ struct DriverModule {
 }  // namespace ctl::drivers
 
 /// Defines the module's symbol. `factory` is a function of type DriverFactory's target.
-#define CTL_DRIVER_MODULE(driver_name, factory) \
-    extern "C" __attribute__((visibility("default"))) const ctl::drivers::DriverModule ctl_driver_module{ \
-        ctl::drivers::interface_version, #driver_name, factory}
+#define CTL_DRIVER_MODULE(driver_name, factory)                                                            \
+    extern "C" __attribute__((visibility("default"))) const ctl::drivers::DriverModule ctl_driver_module { \
+        ctl::drivers::interface_version, #driver_name, factory                                             \
+    }

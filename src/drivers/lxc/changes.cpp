@@ -128,9 +128,10 @@ private:
         const Paths& paths = host_.paths;
         // Also what an interrupted run left of it: the config goes last, and without it there may still be a directory.
         const std::string unfinished_config = paths.unfinished(name_) + "/config";
-        for (const auto& file : {unfinished_config, path_aside(unfinished_config).native(), path_aside(paths.config(name_)).native(),
-                                 path_aside(paths.started(name_)).native(), paths.started(name_), paths.log(name_),
-                                 paths.console(name_), paths.console(name_) + ".1", paths.lock(name_), paths.config(name_)})
+        for (const auto& file :
+             {unfinished_config, path_aside(unfinished_config).native(), path_aside(paths.config(name_)).native(),
+              path_aside(paths.started(name_)).native(), paths.started(name_), paths.log(name_), paths.console(name_),
+              paths.console(name_) + ".1", paths.lock(name_), paths.config(name_)})
             if (::unlink(file.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR)
                 return system_error(errno, fmt::format("delete {}", file));
         ::rmdir(paths.unfinished(name_).c_str());

@@ -124,8 +124,8 @@ private:
         if (const LinkRecord* link = snapshot.link(record.link)) route.dev = link->name;
         Entry entry;
         entry.object = std::move(route);
-        // A route carries a number only. In a namespace of ours it is the namespace that says whose it is; and who asks there for
-        // this destination has set it, whoever has replaced it since.
+        // A route carries a number only. In a namespace of ours it is the namespace that says whose it is; and who asks
+        // there for this destination has set it, whoever has replaced it since.
         if (record.protocol == our_protocol || (interest_.ids.contains(id) && !scope.pin.name.empty())) {
             const auto owner = read_mark(scope.pin.mark, {ObjectKind::netns, scope.pin.name});
             entry.mark = owner ? model::Mark::complete : model::Mark::begun;

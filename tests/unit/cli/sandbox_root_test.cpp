@@ -92,8 +92,8 @@ TEST_CASE("processes that the command leaves behind end with it") {
     SKIP_WHERE_IMPOSSIBLE();
     const Directory shared;
     const std::string fifo = shared.path + "/held-open";
-    // The reader sees the end of the stream only when nobody has it open for writing any more. It is opened before the process
-    // is left behind, which may be gone before it has begun.
+    // The reader sees the end of the stream only when nobody has it open for writing any more. It is opened before the
+    // process is left behind, which may be gone before it has begun.
     const auto result = run_process({"sh", "-c", R"(mkfifo "$2"; cat "$2" & reader=$!
         "$1" sandbox -- sh -c 'exec > "$0"; setsid sleep 1000 & exit 3' "$2"; code=$?
         wait $reader; exit $code)",

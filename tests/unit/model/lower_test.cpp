@@ -37,7 +37,9 @@ Lowered lowered(const std::string& yaml, const Allocations& known = {}, const Al
     return lower(parse_stack(yaml), known, {"/state", "/run/ctl", "/work"}, taken);
 }
 
-Lowered lowered_container(const std::string& container) { return lowered(std::string(ground) + "containers:\n- " + container); }
+Lowered lowered_container(const std::string& container) {
+    return lowered(std::string(ground) + "containers:\n- " + container);
+}
 
 template <typename T>
 const T& object(const Lowered& result, const std::string& name) {
@@ -59,7 +61,9 @@ bool has_rule(const Lowered& result, std::string_view rule) {
 }  // namespace
 
 TEST_CASE("a container with a bridged NIC becomes a namespace, a veth pair, a route, a volume and a container") {
-    const auto result = lowered_container("{name: web, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: lab0, ipv4.address: 10.28.0.9}}}");
+    const auto result = lowered_container(
+        "{name: web, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: lab0, ipv4.address: "
+        "10.28.0.9}}}");
     const auto& inner = object<Link>(result, "web:eth0");
     CHECK(inner.type == LinkType::veth);
     CHECK(inner.addresses == std::set{*Cidr::parse("10.28.0.9/24")});
@@ -88,7 +92,9 @@ TEST_CASE("a container is unprivileged unless it says otherwise") {
 }
 
 TEST_CASE("a macvlan NIC on a macvlan network hangs on that network's own parent, as the kernel has it") {
-    const auto result = lowered_container("{name: t3, image: busybox, devices: {eth0: {type: nic, nictype: macvlan, parent: mac0, ipv4.address: 10.0.3.32, ipv4.gateway: 10.0.3.1}}}");
+    const auto result = lowered_container(
+        "{name: t3, image: busybox, devices: {eth0: {type: nic, nictype: macvlan, parent: mac0, ipv4.address: 10.0.3.32, "
+        "ipv4.gateway: 10.0.3.1}}}");
     const auto& link = object<Link>(result, "t3:eth0");
     CHECK(link.type == LinkType::macvlan);
     CHECK(link.parent == "ens33");
@@ -99,18 +105,23 @@ TEST_CASE("a macvlan NIC on a macvlan network hangs on that network's own parent
 }
 
 TEST_CASE("a macvlan NIC on a host interface comes with a note that the host can't reach it") {
-    const auto result = lowered_container("{name: t3, image: busybox, devices: {eth0: {type: nic, nictype: macvlan, parent: enp9s0, ipv4.address: 10.0.9.2/24}}}");
+    const auto result = lowered_container(
+        "{name: t3, image: busybox, devices: {eth0: {type: nic, nictype: macvlan, parent: enp9s0, ipv4.address: "
+        "10.0.9.2/24}}}");
     CHECK(has_rule(result, "macvlan-isolation"));
 }
 
 TEST_CASE("an address without a prefix on an unknown network is an error that says what to write") {
-    const auto result = lowered_container("{name: t3, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: enp9s0, ipv4.address: 10.0.9.2}}}");
+    const auto result = lowered_container(
+        "{name: t3, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: enp9s0, ipv4.address: "
+        "10.0.9.2}}}");
     CHECK(has_rule(result, "address-without-prefix"));
     CHECK(result.diagnostics.has_errors());
 }
 
 TEST_CASE("liblxc's old network lines in raw.lxc are set on the container's only NIC") {
-    const auto result = lowered_container(R"({name: t3, image: busybox, devices: {eth0: {type: nic, nictype: macvlan, parent: mac0}},
+    const auto result =
+        lowered_container(R"({name: t3, image: busybox, devices: {eth0: {type: nic, nictype: macvlan, parent: mac0}},
   config: {raw.lxc: "lxc.network.ipv4 = 10.0.3.33/24\nlxc.network.ipv4.gateway = 10.0.3.1\nlxc.utsname = x\nlxc.aa_profile = unconfined"}})");
     CHECK(object<Link>(result, "t3:eth0").addresses == std::set{*Cidr::parse("10.0.3.33/24")});
     CHECK(object<Route>(result, "t3:0.0.0.0/0").via == "10.0.3.1");
@@ -120,7 +131,8 @@ TEST_CASE("liblxc's old network lines in raw.lxc are set on the container's only
 }
 
 TEST_CASE("a LAN bridge borrows its external interface and has no MAC of its own") {
-    const auto result = lowered("networks: [{name: lanbr, config: {bridge.external_interfaces: enp4s0f0, ipv4.address: none, ipv6.address: none}}]");
+    const auto result = lowered(
+        "networks: [{name: lanbr, config: {bridge.external_interfaces: enp4s0f0, ipv4.address: none, ipv6.address: none}}]");
     const auto& port = result.desired.at({ObjectKind::link, "enp4s0f0"});
     CHECK(port.borrowed);
     CHECK(std::get<Link>(port.object).master == "lanbr");
@@ -138,19 +150,24 @@ TEST_CASE("an auto subnet is chosen once and kept") {
 }
 
 TEST_CASE("an allocation that nothing uses any more is let go") {
-    const auto result = lowered("networks: [{name: lab0, config: {ipv4.address: 10.1.1.1/24}}]", {{"mac/gone/eth0", "00:16:3e:00:00:01"}});
+    const auto result =
+        lowered("networks: [{name: lab0, config: {ipv4.address: 10.1.1.1/24}}]", {{"mac/gone/eth0", "00:16:3e:00:00:01"}});
     CHECK_FALSE(result.allocations.contains("mac/gone/eth0"));
 }
 
 TEST_CASE("a bind mount keeps blanks in its source as one word") {
-    const auto result = lowered_container("{name: web, image: busybox, devices: {d: {type: disk, source: '/srv/a b', path: /data, readonly: true}}}");
+    const auto result = lowered_container(
+        "{name: web, image: busybox, devices: {d: {type: disk, source: '/srv/a b', path: /data, readonly: true}}}");
     CHECK(object<Container>(result, "web").mounts->at("/data") == "/srv/a\\040b ro");
 }
 
 TEST_CASE("a busybox container asks for DHCP on NICs without an address, unless its network mode is link-local") {
     const std::string nic = "devices: {eth0: {type: nic, nictype: bridged, parent: lab0}}";
-    CHECK(object<Container>(lowered_container("{name: a, image: busybox, " + nic + "}"), "a").environment->at("CTL_DHCP") == "eth0");
-    CHECK(object<Container>(lowered_container("{name: a, image: busybox, config: {user.network_mode: link-local}, " + nic + "}"), "a").environment->empty());
+    CHECK(object<Container>(lowered_container("{name: a, image: busybox, " + nic + "}"), "a").environment->at("CTL_DHCP") ==
+          "eth0");
+    CHECK(object<Container>(
+              lowered_container("{name: a, image: busybox, config: {user.network_mode: link-local}, " + nic + "}"), "a")
+              .environment->empty());
 }
 
 TEST_CASE("every value keeps the place where it was written, through its profile") {
@@ -187,7 +204,9 @@ containers:
 }
 
 TEST_CASE("a state survives the way to JSON and back") {
-    const auto result = lowered_container("{name: web, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: lab0, ipv4.address: 10.28.0.9}}}");
+    const auto result = lowered_container(
+        "{name: web, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: lab0, ipv4.address: "
+        "10.28.0.9}}}");
     const std::string json = state_to_json(result.desired);
     const auto again = state_from_json(json);
     REQUIRE(again.has_value());

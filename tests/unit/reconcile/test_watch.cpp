@@ -7,10 +7,10 @@
 
 #include "reconcile/sqlite_journal.h"
 #include "reconcile/watch.h"
+#include "support/wait.h"
 #include "temporary_folder.h"
 #include "tiny_host.h"
 #include "tiny_stack.h"
-#include "support/wait.h"
 
 using namespace ctl;
 using namespace ctl::reconcile;
