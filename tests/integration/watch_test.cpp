@@ -195,7 +195,7 @@ TEST_CASE("It hears its own changes without going round in circles, takes no CPU
     CHECK(host.is_up());
     const auto again =
         host.sh(program +
-                " watch /run/manifests > /run/watch.log 2>&1 & pid=$!; "
-                "until grep -q 'read the stack' /run/watch.log; do sleep 0.01; done; kill -TERM $pid; wait $pid");
+                " watch /run/manifests > /run/again.log 2>&1 & pid=$!; "
+                "until grep -qs 'read the stack' /run/again.log; do sleep 0.01; done; kill -TERM $pid; wait $pid");
     CHECK(again.exit_code == 0);
 }
