@@ -70,22 +70,9 @@ void check_nic_names(Validation& validation, const std::string& device_name, con
 
 void check_nic_mtu(Validation& validation, const Device& device) {
     const Value* value = value_of(device.keys, "mtu");
-    if (value == nullptr) return;
-    const auto mtu = parse_mtu(value->text);
-    if (!mtu) {
-        validation.value_error("bad-mtu", fmt::format("MTU {} is out of range", quoted(value->text)), value->where,
-                               "use 1280 to 16384; IPv6 needs 1280 at least");
-        return;
-    }
     const Value* parent = nic_parent(device);
-    const Network* network = parent != nullptr ? validation.network(parent->text) : nullptr;
-    const Value* network_value = network != nullptr ? value_of(network->config, mtu_key(*network)) : nullptr;
-    const auto network_mtu = network_value != nullptr ? parse_mtu(network_value->text) : std::nullopt;
-    if (network_mtu && *mtu > *network_mtu)
-        validation.error("mtu-too-big",
-                         fmt::format("MTU {} is greater than {} of network {} at {}", *mtu, *network_mtu,
-                                     quoted(network->name.text), network_value->where.str()),
-                         value->where, fmt::format("use {} or less", *network_mtu));
+    if (value != nullptr)
+        check_mtu(validation, *value, parent != nullptr ? validation.network(parent->text) : nullptr, "network");
 }
 
 /// The address of one family, with the prefix of its network's subnet when it has none.

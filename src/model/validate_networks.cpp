@@ -48,24 +48,11 @@ void check_address(Validation& validation, std::string_view key, const Value& va
             fmt::format("use another address, for instance {}", is_special ? example : first_host(*cidr).str()));
 }
 
-void check_mtu(Validation& validation, const Network& network) {
+void check_network_mtu(Validation& validation, const Network& network) {
     const Value* value = value_of(network.config, mtu_key(network));
-    if (value == nullptr) return;
-    const auto mtu = parse_mtu(value->text);
-    if (!mtu) {
-        validation.value_error("bad-mtu", fmt::format("MTU {} is out of range", quoted(value->text)), value->where,
-                               "use 1280 to 16384; IPv6 needs 1280 at least");
-        return;
-    }
     const Value* parent = value_of(network.config, "parent");
-    const Network* lower = parent != nullptr ? validation.network(parent->text) : nullptr;
-    const Value* lower_value = lower != nullptr ? value_of(lower->config, mtu_key(*lower)) : nullptr;
-    const auto lower_mtu = lower_value != nullptr ? parse_mtu(lower_value->text) : std::nullopt;
-    if (lower_mtu && *mtu > *lower_mtu)
-        validation.error("mtu-too-big",
-                         fmt::format("MTU {} is greater than {} of its parent {} at {}", *mtu, *lower_mtu,
-                                     quoted(lower->name.text), lower_value->where.str()),
-                         value->where, fmt::format("use {} or less", *lower_mtu));
+    if (value != nullptr)
+        check_mtu(validation, *value, parent != nullptr ? validation.network(parent->text) : nullptr, "its parent");
 }
 
 void check_overlaps(Validation& validation) {
@@ -128,6 +115,22 @@ void check_parent(Validation& validation, const Network& network, std::vector<Na
 
 }  // namespace
 
+void check_mtu(Validation& validation, const Value& value, const Network* below, std::string_view role) {
+    const auto mtu = parse_mtu(value.text);
+    if (!mtu) {
+        validation.value_error("bad-mtu", fmt::format("MTU {} is out of range", quoted(value.text)), value.where,
+                               "use 1280 to 16384; IPv6 needs 1280 at least");
+        return;
+    }
+    const Value* limit = below != nullptr ? value_of(below->config, mtu_key(*below)) : nullptr;
+    const auto most = limit != nullptr ? parse_mtu(limit->text) : std::nullopt;
+    if (most && *mtu > *most)
+        validation.error("mtu-too-big",
+                         fmt::format("MTU {} is greater than {} of {} {} at {}", *mtu, *most, role, quoted(below->name.text),
+                                     limit->where.str()),
+                         value.where, fmt::format("use {} or less", *most));
+}
+
 std::string_view mtu_key(const Network& network) { return network.type.text == "macvlan" ? "mtu" : "bridge.mtu"; }
 
 std::vector<std::pair<Cidr, SourceSpan>> subnets_of(const Network& network) {
@@ -157,7 +160,7 @@ void validate_networks(Validation& validation) {
     for (const auto& network : validation.stack.networks) {
         for (const auto key : address_keys)
             if (const Value* value = value_of(network.config, key)) check_address(validation, key, *value);
-        check_mtu(validation, network);
+        check_network_mtu(validation, network);
         check_parent(validation, network, parents);
     }
     check_overlaps(validation);

@@ -78,6 +78,9 @@ struct NamedEdge {
 
 /// The key of a network's MTU: bridge.mtu or mtu.
 [[nodiscard]] std::string_view mtu_key(const resource::Network& network);
+/// An MTU is in range, and not greater than that of the network it hangs on (null: none that is declared). `role` is what
+/// that network is to it: "its parent".
+void check_mtu(Validation& validation, const Value& value, const resource::Network* below, std::string_view role);
 /// The subnets a network declares, with its own address in each.
 [[nodiscard]] std::vector<std::pair<Cidr, SourceSpan>> subnets_of(const resource::Network& network);
 /// Why an interface can't have the address ("is the network address of 10.0.0.0/24"), or "".
