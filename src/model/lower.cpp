@@ -89,6 +89,7 @@ Lowered lower(const resource::Stack& stack, const Allocations& known, const Host
     std::map<std::string_view, const resource::Container*> containers;
     for (const auto& container : resolved.containers) containers.emplace(container.name.text, &container);
     for (const auto& [name, container] : containers) lower_container(lowering, *container);
+    for (const auto& [name, network] : lowering.networks) lower_network_services(lowering, *network);
 
     for (auto& [id, entry] : lowering.desired) {
         // A need on what nobody declares is the host's business: the driver meets it or says what is missing.

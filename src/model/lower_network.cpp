@@ -136,4 +136,8 @@ void lower_network(Lowering& lowering, const resource::Network& network) {
     else lower_bridge(lowering, network, owner);
 }
 
+void lower_network_services(Lowering& /*lowering*/, const resource::Network& /*network*/) {}
+
+bool serves_dhcp(const Lowering& /*lowering*/, std::string_view /*network*/, std::string_view /*family*/) { return false; }
+
 }  // namespace ctl::model

@@ -56,6 +56,9 @@ public:
         entry.lifecycle.prune = container_.lifecycle.prune;
         lower_gateway("ipv4", "0.0.0.0/0", *link.addresses);
         lower_gateway("ipv6", "::/0", *link.addresses);
+        if (network() == nullptr) return;
+        lowering_.attachments[parent()].push_back({&container_, &device_, device_name_, interface_, *link.mac,
+                                                   host_end_ ? host_end_->name : std::string(), *link.addresses});
     }
 
     [[nodiscard]] const ObjectId& id() const { return id_; }

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "model/allocate.h"
 #include "model/lower.h"
@@ -12,6 +13,17 @@
 // What the parts of lowering share; nobody else includes this.
 
 namespace ctl::model {
+
+/// A container's NIC on a network of the stack, as what serves that network has to know it.
+struct Attachment {
+    const resource::Container* container;
+    const resource::Device* device;
+    std::string device_name;
+    std::string interface;       ///< its name inside the container
+    std::string mac;             ///< lower-case, colons
+    std::string host_interface;  ///< the host's end of its veth pair; "" for a macvlan
+    std::set<Cidr> addresses;    ///< set inside the container, or reserved for it where the network serves DHCP
+};
 
 /// A stack on its way to objects.
 struct Lowering {
@@ -22,6 +34,8 @@ struct Lowering {
     std::map<std::string, const resource::StoragePool*, std::less<>> pools;
     std::map<std::string, const resource::Image*, std::less<>> images;
     std::map<std::string, std::set<Cidr>> network_addresses{};  ///< filled by lower_network: a network's own addresses
+    /// By network; filled by lower_nics, read by lower_network_services.
+    std::map<std::string, std::vector<Attachment>, std::less<>> attachments{};
     HostState desired{};
     Diagnostics diagnostics{};
 
@@ -38,8 +52,14 @@ struct Lowering {
 
 void lower_pool(Lowering& lowering, const resource::StoragePool& pool);
 void lower_image(Lowering& lowering, const resource::Image& image);
+/// The network's own links; before any container.
 void lower_network(Lowering& lowering, const resource::Network& network);
+/// What serves and guards the network (DHCP, DNS, NAT, firewall); after all containers.
+void lower_network_services(Lowering& lowering, const resource::Network& network);
 void lower_container(Lowering& lowering, const resource::Container& container);
+
+/// Whether our DHCP server gives out addresses of the family ("ipv4" or "ipv6") on the network.
+[[nodiscard]] bool serves_dhcp(const Lowering& lowering, std::string_view network, std::string_view family);
 
 /// What the NICs of a container ask of the container itself.
 struct LoweredNics {

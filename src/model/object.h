@@ -19,16 +19,32 @@
 
 namespace ctl::model {
 
-enum class ObjectKind { sysctl, netns, link, route, ovs_bridge, pool, image, volume, container };
+enum class ObjectKind {
+    sysctl,
+    netns,
+    link,
+    route,
+    ovs_bridge,
+    ovs_port,
+    nft_table,
+    dns_service,
+    pool,
+    image,
+    volume,
+    container
+};
 
 template <>
 struct EnumNames<ObjectKind> {
-    static constexpr std::array<std::pair<ObjectKind, std::string_view>, 9> names{{
+    static constexpr std::array<std::pair<ObjectKind, std::string_view>, 12> names{{
         {ObjectKind::sysctl, "sysctl"},
         {ObjectKind::netns, "netns"},
         {ObjectKind::link, "link"},
         {ObjectKind::route, "route"},
         {ObjectKind::ovs_bridge, "ovs_bridge"},
+        {ObjectKind::ovs_port, "ovs_port"},
+        {ObjectKind::nft_table, "nft_table"},
+        {ObjectKind::dns_service, "dns_service"},
         {ObjectKind::pool, "pool"},
         {ObjectKind::image, "image"},
         {ObjectKind::volume, "volume"},
@@ -145,14 +161,81 @@ struct Route {
     bool operator==(const Route&) const = default;
 };
 
-/// A bridge in the Open vSwitch database.
+/// A bridge in the Open vSwitch database, with the internal interface of its name.
 struct OvsBridge {
     static constexpr ObjectKind kind = ObjectKind::ovs_bridge;
 
-    std::optional<std::string> datapath;  ///< system or netdev
+    std::optional<std::string> datapath;                  ///< system or netdev
+    std::optional<std::string> mac;                       ///< other_config:hwaddr; lower-case, colons
+    std::optional<std::int64_t> mtu;                      ///< of its internal interface, bytes
+    std::optional<std::vector<std::string>> controllers;  ///< OpenFlow targets, "tcp:10.0.0.5:6653"; sorted
+    std::optional<std::string> fail_mode;                 ///< standalone or secure
 
-    static constexpr auto fields() { return std::tuple{field("datapath", &OvsBridge::datapath, Effect::replace)}; }
+    static constexpr auto fields() {
+        return std::tuple{field("datapath", &OvsBridge::datapath, Effect::replace),
+                          field("mac", &OvsBridge::mac, Effect::live), field("mtu", &OvsBridge::mtu, Effect::live),
+                          field("controllers", &OvsBridge::controllers, Effect::live),
+                          field("fail_mode", &OvsBridge::fail_mode, Effect::live)};
+    }
     bool operator==(const OvsBridge&) const = default;
+};
+
+/// A port of an Open vSwitch bridge with its one interface; the name is the interface's.
+struct OvsPort {
+    static constexpr ObjectKind kind = ObjectKind::ovs_port;
+
+    std::optional<std::string> bridge;                          ///< the real bridge, never a fake one
+    std::optional<std::string> type;                            ///< system, internal, vxlan, gre or patch
+    std::optional<std::map<std::string, std::string>> options;  ///< of the interface: remote_ip, local_ip, key, dst_port
+    std::optional<std::int64_t> tag;                            ///< VLAN of untagged frames, 0 to 4094
+    std::optional<std::vector<std::string>> trunks;             ///< VLANs let through tagged, decimal, ascending
+    std::optional<std::string> vlan_mode;                       ///< access, trunk, native-tagged or native-untagged
+    std::optional<bool> fake_bridge;                            ///< shown to others as a bridge of its own
+    std::optional<std::int64_t> mtu;                            ///< bytes
+
+    static constexpr auto fields() {
+        return std::tuple{field("bridge", &OvsPort::bridge, Effect::live),
+                          field("type", &OvsPort::type, Effect::replace),
+                          field("options", &OvsPort::options, Effect::live),
+                          field("tag", &OvsPort::tag, Effect::live),
+                          field("trunks", &OvsPort::trunks, Effect::live),
+                          field("vlan_mode", &OvsPort::vlan_mode, Effect::live),
+                          field("fake_bridge", &OvsPort::fake_bridge, Effect::replace),
+                          field("mtu", &OvsPort::mtu, Effect::live)};
+    }
+    bool operator==(const OvsPort&) const = default;
+};
+
+/// A table of nftables, ours as a whole and replaced in one transaction.
+struct NftTable {
+    static constexpr ObjectKind kind = ObjectKind::nft_table;
+
+    std::optional<std::string> family;  ///< inet, ip, ip6 or bridge
+    /// Chain → its lines as `nft list table` prints them, without indentation, joined by line ends.
+    std::optional<std::map<std::string, std::string>> chains;
+
+    static constexpr auto fields() {
+        return std::tuple{field("family", &NftTable::family, Effect::replace),
+                          field("chains", &NftTable::chains, Effect::live)};
+    }
+    bool operator==(const NftTable&) const = default;
+};
+
+/// A dnsmasq that serves one network; its name is the interface it serves.
+struct DnsService {
+    static constexpr ObjectKind kind = ObjectKind::dns_service;
+
+    std::optional<std::vector<std::string>> options;  ///< lines of its configuration file; a change restarts it
+    /// Reservation's file name → its line in dnsmasq's hosts directory; a change is taken by SIGHUP.
+    std::optional<std::map<std::string, std::string>> reservations;
+    std::optional<bool> running;
+
+    static constexpr auto fields() {
+        return std::tuple{field("options", &DnsService::options, Effect::live),
+                          field("reservations", &DnsService::reservations, Effect::live),
+                          field("running", &DnsService::running, Effect::live)};
+    }
+    bool operator==(const DnsService&) const = default;
 };
 
 /// A place that keeps volumes.
@@ -244,7 +327,8 @@ struct Container {
     bool operator==(const Container&) const = default;
 };
 
-using Object = std::variant<Sysctl, Netns, Link, Route, OvsBridge, Pool, Image, Volume, Container>;
+using Object =
+    std::variant<Sysctl, Netns, Link, Route, OvsBridge, OvsPort, NftTable, DnsService, Pool, Image, Volume, Container>;
 
 [[nodiscard]] ObjectKind kind_of(const Object& object);
 /// An object of the kind with no field set.
