@@ -36,13 +36,23 @@ Result<Session> described_session(const GlobalOptions& global, const std::string
     return session;
 }
 
+/// What would keep this host from taking the plan now: a privilege, a kernel feature, space, a path. A plan shows it and is
+/// one all the same; apply refuses it.
+void note_refusals(const std::vector<Error>& refusals, reconcile::Plan& plan) {
+    for (const auto& error : refusals)
+        plan.notes.warning("preflight", "apply would be refused: " + error.str(), error.where());
+}
+
 Result<reconcile::Prepared> prepare_plan(const PlanOptions& options, const GlobalOptions& global,
                                          const model::resource::Stack& stack) {
     reconcile::SilentReporter silent;
     auto prepare_options = options.planning.to_prepare_options();
     if (options.host_state.empty()) {
         CTL_ASSIGN(Session session, Session::open(global));
-        return reconcile::prepare(session.environment(silent), stack, prepare_options);
+        const auto environment = session.environment(silent);
+        CTL_ASSIGN(auto prepared, reconcile::prepare(environment, stack, prepare_options));
+        if (prepared.is_applicable()) note_refusals(reconcile::preflight(environment, prepared.plan), prepared.plan);
+        return prepared;
     }
     CTL_ASSIGN(const std::string text, read_file(options.host_state));
     CTL_ASSIGN(model::HostState host, model::state_from_json(text));

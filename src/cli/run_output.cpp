@@ -101,7 +101,10 @@ std::string run_to_json(const Plan& plan, const RunReport& report) {
 }
 
 void print_failures(const Plan& plan, const RunReport& report) {
-    for (const auto& error : report.refused) fmt::print(stderr, "error: {}\n", escaped(error.str()));
+    for (const auto& error : report.refused) {
+        const std::string place = error.where().is_known() ? error.where().str() + ": " : std::string();
+        fmt::print(stderr, "{}error: {}\n", place, escaped(error.str()));
+    }
     if (!report.refused.empty()) fmt::print(stderr, "nothing was changed\n");
     for (std::size_t i = 0; i < plan.steps.size() && i < report.steps.size(); ++i) {
         const auto& step = report.steps[i];

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include <fmt/format.h>
+
 namespace ctl::diff {
 
 namespace {
@@ -48,6 +50,11 @@ std::string_view to_string(Cause cause) {
         case Cause::unset: return "unset";
     }
     return {};
+}
+
+Error refusal(Error why, const Change& change) {
+    Error error = std::move(why).while_(fmt::format("checking {}", change.id.str()));
+    return change.desired ? std::move(error).at(change.desired->where) : std::move(error);
 }
 
 }  // namespace ctl::diff

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "diff/shared_entry.h"
 #include "model/host_state.h"
 
@@ -54,5 +55,8 @@ struct Change {
     /// The object as it was observed. Absent when it isn't there.
     SharedEntry observed{};
 };
+
+/// Why a driver can't make this change, with the object's name and where the manifest speaks of it.
+[[nodiscard]] Error refusal(Error why, const Change& change);
 
 }  // namespace ctl::diff

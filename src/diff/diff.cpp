@@ -60,6 +60,8 @@ public:
             if (!in_.desired.contains(id)) prune(id, recorded);
         apply_policies();
         propagate_bonds(in_, changes_, output_.diagnostics);
+        for (const auto& [id, change] : changes_)
+            if (change.desired) check_ground(id, *change.desired);
         output_.changes.reserve(changes_.size());
         for (auto& [id, change] : changes_) output_.changes.push_back(std::move(change));
         return std::move(output_);
@@ -122,10 +124,39 @@ private:
             changes_.emplace(id, std::move(change));
             return;
         }
+        missing(id, desired.where);
+    }
+
+    void missing(const ObjectId& id, const SourceSpan& where) {
         const std::string what = id.kind == ObjectKind::link ? "interface" : std::string(to_string(id.kind));
         output_.diagnostics.error("missing-host-object", fmt::format("{} {} is not on this host", what, quoted(id.name)),
-                                  desired.where,
-                                  id.kind == ObjectKind::link ? "'ip link' lists the interfaces there are" : "");
+                                  where, id.kind == ObjectKind::link ? "'ip link' lists the interfaces there are" : "");
+    }
+
+    /// What the stack stands on without declaring it (a macvlan's parent, somebody's bridge) has to be there, and to stay.
+    void check_ground(const ObjectId& id, const Entry& desired) {
+        const ObjectId* last = nullptr;  // needs are sorted: one thing may be needed in two ways
+        for (const auto& need : desired.needs) {
+            if (in_.desired.contains(need.id) || (last != nullptr && *last == need.id)) continue;
+            last = &need.id;
+            const auto change = changes_.find(need.id);
+            if (!in_.observed.contains(need.id)) missing(need.id, place_of(need.id, desired));
+            else if (change != changes_.end() && change->second.verb == Verb::remove)
+                output_.diagnostics.error("missing-host-object",
+                                          fmt::format("{} needs {}, which is no longer in the stack and would be deleted",
+                                                      id.str(), need.id.str()),
+                                          place_of(need.id, desired), "declare it again, or hang this on something else");
+        }
+    }
+
+    /// Where the manifest says that this is to stand on that.
+    static const SourceSpan& place_of(const ObjectId& ground, const Entry& desired) {
+        for (const auto& view : model::fields_of(desired.object)) {
+            const auto place = desired.places.find(std::string(view.name));
+            if (place != desired.places.end() && view.value && model::to_text(*view.value) == ground.name)
+                return place->second;
+        }
+        return desired.where;
     }
 
     /// The object in this plan whose making also makes the borrowed one: a link brings its sysctls, an OVS bridge its link.

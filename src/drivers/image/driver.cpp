@@ -49,7 +49,7 @@ std::vector<Error> ImageDriver::preflight(std::span<const Change> changes) {
     std::vector<Error> errors;
     for (const auto& change : changes)
         if (auto checked = check(change); !checked)
-            errors.push_back(std::move(checked).error().while_(fmt::format("checking {}", change.id.str())));
+            errors.push_back(diff::refusal(std::move(checked).error(), change));
     return errors;
 }
 

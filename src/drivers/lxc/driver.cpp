@@ -88,7 +88,7 @@ public:
         std::vector<Error> errors;
         for (const auto& change : changes)
             if (auto fault = check(change); !fault)
-                errors.push_back(std::move(fault).error().while_(fmt::format("checking {}", change.id.str())));
+                errors.push_back(diff::refusal(std::move(fault).error(), change));
         return errors;
     }
 

@@ -74,9 +74,8 @@ std::vector<Error> StorageDriver::preflight(std::span<const Change> changes) {
     std::vector<Error> errors;
     for (const auto& change : changes) {
         if (::geteuid() != 0) {
-            errors.push_back(Error(ErrorCode::permission, "storage can only be changed by root")
-                                 .hint("run ctl with sudo")
-                                 .while_(fmt::format("checking {}", change.id.str())));
+            Error fault(ErrorCode::permission, "storage can only be changed by root");
+            errors.push_back(diff::refusal(std::move(fault).hint("run ctl with sudo"), change));
             continue;
         }
         Status outcome = ok();
@@ -87,7 +86,7 @@ std::vector<Error> StorageDriver::preflight(std::span<const Change> changes) {
                 outcome = place.error();
             }
         }
-        if (!outcome) errors.push_back(std::move(outcome).error().while_(fmt::format("checking {}", change.id.str())));
+        if (!outcome) errors.push_back(diff::refusal(std::move(outcome).error(), change));
     }
     return errors;
 }

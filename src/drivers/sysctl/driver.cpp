@@ -78,9 +78,9 @@ public:
         std::vector<Error> errors;
         for (const Change& change : changes) {
             const auto path = sysctl_path(change.id.name);
-            if (!path) errors.push_back(path.error());
+            if (!path) errors.push_back(diff::refusal(path.error(), change));
             else if (change.desired && ::access(path->c_str(), F_OK) == 0 && ::access(path->c_str(), W_OK) != 0)
-                errors.push_back(system_error(errno, "changing " + change.id.str()));
+                errors.push_back(diff::refusal(system_error(errno, "opening " + *path), change));
         }
         return errors;
     }

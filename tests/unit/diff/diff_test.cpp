@@ -254,6 +254,25 @@ TEST_CASE("a sysctl that another stack wants as well is not reset when one of th
     CHECK(only(c.run()).fields.empty());
 }
 
+TEST_CASE("a parent that the stack does not declare has to be on the host: the error stands where the manifest names it") {
+    model::Link link = bridge();
+    link.type = model::LinkType::macvlan;
+    link.parent = "enp9";
+    Case c{state({{"link/mv0", wanted(link, {{id("link/enp9"), Bond::order}, {id("link/enp9"), Bond::rebuild}})}}),
+           {},
+           {},
+           {},
+           {}};
+    const auto file = std::make_shared<const std::string>("stack.yaml");
+    c.desired.begin()->second.where = {file, 3, 5};
+    c.desired.begin()->second.places["parent"] = {file, 7, 13};
+    const auto output = c.run();
+    CHECK(fault(output, "missing-host-object").where.str() == "stack.yaml:7:13");
+    CHECK(fault(output, "missing-host-object").message == "interface \"enp9\" is not on this host");
+    c.observed = state({{"link/enp9", foreign(nic())}});
+    CHECK(only(c.run()).verb == Verb::create);
+}
+
 TEST_CASE("what an interrupted run left half-made is completed, or made anew if it is another thing") {
     Case c{state({{"link/br0", wanted(bridge())}}), state({{"link/br0", foreign(bridge())}}), {}, {}, {}};
     c.observed.begin()->second.mark = model::Mark::begun;
