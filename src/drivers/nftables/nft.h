@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+
+struct nft_ctx;
+
+namespace ctl::drivers::nftables {
+
+/// Whether this process may speak to the kernel's nf_tables here. Errors: `missing_driver` for a kernel without it,
+/// `permission` without CAP_NET_ADMIN.
+[[nodiscard]] Status check_access();
+
+/// libnftables, in this process and its network namespace. Made on first use: the library ends the program where the kernel
+/// has no nf_tables, so check_access() comes first.
+class Nft {
+public:
+    /// Runs commands as one transaction: all of them or none. The value is what they print, as `nft -s` does. An error has
+    /// nft's or the kernel's own words and the line of ours that they are about.
+    [[nodiscard]] Result<std::string> run(const std::string& commands);
+
+private:
+    struct Free {
+        void operator()(nft_ctx* context) const;
+    };
+    std::unique_ptr<nft_ctx, Free> context_;
+};
+
+}  // namespace ctl::drivers::nftables
