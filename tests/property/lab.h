@@ -2,6 +2,7 @@
 
 #include <rapidcheck.h>
 
+#include <algorithm>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -78,6 +79,24 @@ struct Lab {
                 RC_FAIL(object_id.str() + " was left behind");
     }
 };
+
+/// Steps in some order that their needs allow; `choose` picks among those that are ready.
+inline std::vector<std::size_t> any_order(const reconcile::Plan& plan, Choices choices) {
+    std::vector<std::size_t> order;
+    std::vector<bool> done(plan.steps.size());
+    while (order.size() < plan.steps.size()) {
+        std::vector<std::size_t> ready;
+        for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+            const auto& needs = plan.steps[i].needs;
+            if (!done[i] && std::all_of(needs.begin(), needs.end(), [&](std::size_t n) { return done[n]; }))
+                ready.push_back(i);
+        }
+        const std::size_t next = ready[choices.below(static_cast<unsigned>(ready.size()))];
+        done[next] = true;
+        order.push_back(next);
+    }
+    return order;
+}
 
 inline std::string text_of(const model::HostState& state) {
     std::ostringstream out;

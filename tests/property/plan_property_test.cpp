@@ -15,24 +15,6 @@ using reconcile::Plan;
 
 namespace {
 
-/// Steps in some order that their needs allow; `choose` picks among those that are ready.
-std::vector<std::size_t> any_order(const Plan& plan, Choices choices) {
-    std::vector<std::size_t> order;
-    std::vector<bool> done(plan.steps.size());
-    while (order.size() < plan.steps.size()) {
-        std::vector<std::size_t> ready;
-        for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-            const auto& needs = plan.steps[i].needs;
-            if (!done[i] && std::all_of(needs.begin(), needs.end(), [&](std::size_t n) { return done[n]; }))
-                ready.push_back(i);
-        }
-        const std::size_t next = ready[choices.below(static_cast<unsigned>(ready.size()))];
-        done[next] = true;
-        order.push_back(next);
-    }
-    return order;
-}
-
 void holds(const char* what, const std::function<void(const Seed&, const Seed&, const Seed&)>& property) {
     CHECK(rc::check(what, [&] {
         const Seed a = *seeds(120).as("first world");

@@ -132,6 +132,22 @@ TEST_CASE("a run of a stack that ends after any step is finished by the next one
     }));
 }
 
+TEST_CASE("the steps from one stack to another may run in every order that their needs allow") {
+    CHECK(rc::check("every order works", [] {
+        Lab lab;
+        Memory memory;
+        lab.apply(memory.lower(make_manifest(Choices(*seeds(40).as("first stack")))));
+        const auto second = memory.lower(make_manifest(Choices(*seeds(40).as("second stack"))));
+        Lab straight = lab;
+        straight.apply(second);
+        const auto plan = lab.plan(second);
+        for (const std::size_t i : any_order(plan, Choices(*seeds(200).as("luck")))) lab.step(plan.steps[i], second);
+        lab.finish(second);
+        lab.check_settled(second);
+        RC_ASSERT(text_of(lab.host.seen()) == text_of(straight.host.seen()));
+    }));
+}
+
 TEST_CASE("the order of a manifest's resources does not change a byte of the plan") {
     CHECK(rc::check("shuffled input, same bytes", [] {
         auto stack = read(make_manifest(Choices(*seeds(40).as("stack"))));
