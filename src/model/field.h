@@ -20,7 +20,7 @@ namespace ctl::model {
 enum class Effect {
     live,     ///< applied to the running thing
     hotplug,  ///< a device of the running container is put in or taken out
-    restart,  ///< the container stops and starts
+    restart,  ///< the container (or the service) stops and starts
     replace,  ///< the object is deleted and made anew
     fixed,    ///< refused: the object must be deleted by hand first
 };

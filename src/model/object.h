@@ -226,14 +226,19 @@ struct DnsService {
     static constexpr ObjectKind kind = ObjectKind::dns_service;
 
     std::optional<std::vector<std::string>> options;  ///< lines of its configuration file; a change restarts it
-    /// Reservation's file name → its line in dnsmasq's hosts directory; a change is taken by SIGHUP.
+    /// Who gets which address and name by DHCP: a NIC → its line for dnsmasq's dhcp-hostsfile. Read again while it runs.
     std::optional<std::map<std::string, std::string>> reservations;
-    std::optional<bool> running;
+    /// Names of addresses that DHCP does not give out: a NIC → its line as in hosts(5). Read again while it runs.
+    std::optional<std::map<std::string, std::string>> records;
+    std::optional<bool> running;  ///< on the interface that has the name now, and with all that its files say
+    std::optional<std::vector<std::string>> leases;  ///< observed only: "ADDRESS NAME MAC until UTC"; see lease.h
 
     static constexpr auto fields() {
-        return std::tuple{field("options", &DnsService::options, Effect::live),
+        return std::tuple{field("options", &DnsService::options, Effect::restart),
                           field("reservations", &DnsService::reservations, Effect::live),
-                          field("running", &DnsService::running, Effect::live)};
+                          field("records", &DnsService::records, Effect::live),
+                          field("running", &DnsService::running, Effect::live),
+                          field("leases", &DnsService::leases, Effect::live)};
     }
     bool operator==(const DnsService&) const = default;
 };
