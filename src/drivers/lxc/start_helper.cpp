@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <memory>
 
 namespace {
 
@@ -28,7 +29,9 @@ int main(int argc, char** argv) {
     }
     ::syscall(SYS_close_range, 3U, ~0U, close_range_cloexec);
     std::signal(SIGPIPE, SIG_DFL);
-    lxc_container* container = ::lxc_container_new(argv[1], argv[2]);
+    const std::unique_ptr<lxc_container, int (*)(lxc_container*)> owned(::lxc_container_new(argv[1], argv[2]),
+                                                                        ::lxc_container_put);
+    lxc_container* const container = owned.get();
     if (container == nullptr) return fail("liblxc can't open the container");
     container->clear_config(container);
     if (!container->set_config_item(container, "lxc.log.level", "WARN") ||
