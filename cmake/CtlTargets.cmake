@@ -62,6 +62,7 @@ function(ctl_driver name)
 endfunction()
 
 # ctl_test(name LABEL label SOURCES … LIBS …): a doctest program and its CTest entry. Labels: unit, golden, property, root, vm.
+# What has the label root must leave the machine as it was: tests/support looks before the first of them and after the last.
 function(ctl_test name)
   cmake_parse_arguments(arg "" "LABEL" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
@@ -70,4 +71,7 @@ function(ctl_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT 900)
+  if(arg_LABEL STREQUAL root)
+    set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED machine)
+  endif()
 endfunction()

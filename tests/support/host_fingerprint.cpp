@@ -72,6 +72,16 @@ void add_directory(HostFingerprint& facts, const std::string& path) {
     }
 }
 
+/// Entries whose names begin like those of the scratch directories of ctl and its tests: others come and go beside them. The
+/// directory that sandboxes share stays.
+void add_scratch(HostFingerprint& facts, const std::string& path, std::string_view beginning) {
+    std::error_code failure;
+    for (fs::directory_iterator it(path, failure); !failure && it != fs::directory_iterator(); it.increment(failure)) {
+        const std::string name = it->path().filename();
+        if (name.starts_with(beginning) && name != "ctl-sandbox") facts.insert("scratch " + it->path().string());
+    }
+}
+
 }  // namespace
 
 HostFingerprint take_host_fingerprint() {
@@ -81,11 +91,14 @@ HostFingerprint take_host_fingerprint() {
     add_command(facts, "route", {"ip", "route", "show", "table", "all"});
     add_command(facts, "route6", {"ip", "-6", "route", "show", "table", "all"});
     add_command(facts, "rule", {"nft", "list", "tables"});
-    add_command(facts, "forwarding", {"sysctl", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"});
+    add_command(facts, "sysctl", {"sysctl", "-a", "-r", "^net[.](ipv[46][.]conf|core|bridge)[.]"});
+    add_command(facts, "loop", {"losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"});
     add_mounts(facts);
     add_cgroups(facts);
     add_processes(facts);
     for (const char* path : {"/run/netns", "/run/ctl", "/var/lib/ctl", "/var/lib/lxc"}) add_directory(facts, path);
+    for (const char* path : {"/tmp", "/var/tmp"}) add_scratch(facts, path, "ctl-");
+    add_scratch(facts, "/var/tmp/ctl-sandbox", "");
     return facts;
 }
 
