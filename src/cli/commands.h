@@ -21,6 +21,8 @@ void add_apply_command(Program program);
 void add_delete_command(Program program);
 void add_get_command(Program program);
 void add_info_command(Program program);
+void add_describe_command(Program program);
+void add_graph_command(Program program);
 void add_watch_command(Program program);
 void add_observe_command(Program program);
 void add_sandbox_command(Program program);

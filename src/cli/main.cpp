@@ -39,6 +39,8 @@ int run(int argc, char** argv) {
     ctl::cli::add_delete_command(program);
     ctl::cli::add_get_command(program);
     ctl::cli::add_info_command(program);
+    ctl::cli::add_describe_command(program);
+    ctl::cli::add_graph_command(program);
     ctl::cli::add_watch_command(program);
     ctl::cli::add_observe_command(program);
     ctl::cli::add_sandbox_command(program);

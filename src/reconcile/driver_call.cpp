@@ -26,6 +26,15 @@ Result<model::HostState> call_observe(drivers::Driver& driver, const drivers::In
     }
 }
 
+Result<std::map<model::ObjectId, drivers::Facts>> call_facts(drivers::Driver& driver, const std::set<model::ObjectId>& ids,
+                                                             std::stop_token stop) {
+    try {
+        return driver.facts(ids, std::move(stop));
+    } catch (const std::exception& exception) {
+        return thrown(driver, exception);
+    }
+}
+
 std::vector<Error> call_preflight(drivers::Driver& driver, std::span<const diff::Change> changes) {
     try {
         return driver.preflight(changes);

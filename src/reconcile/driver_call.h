@@ -15,6 +15,10 @@ namespace ctl::reconcile {
 [[nodiscard]] Result<model::HostState> call_observe(drivers::Driver& driver, const drivers::Interest& interest,
                                                     std::stop_token stop);
 
+[[nodiscard]] Result<std::map<model::ObjectId, drivers::Facts>> call_facts(drivers::Driver& driver,
+                                                                           const std::set<model::ObjectId>& ids,
+                                                                           std::stop_token stop);
+
 [[nodiscard]] std::vector<Error> call_preflight(drivers::Driver& driver, std::span<const diff::Change> changes);
 
 /// One outcome per change; those the driver forgot to report are internal errors.

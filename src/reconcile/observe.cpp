@@ -59,4 +59,15 @@ Result<Observation> observe(const DriverSet& drivers, const std::set<model::Obje
     return observation;
 }
 
+Result<std::map<model::ObjectId, drivers::Facts>> facts(const DriverSet& drivers, const std::set<model::ObjectId>& ids,
+                                                        std::stop_token stop) {
+    std::map<model::ObjectId, drivers::Facts> all;
+    for (const auto& part : parts_of(drivers, ids)) {
+        if (part.ids.empty()) continue;
+        CTL_ASSIGN(auto told, call_facts(*part.driver, part.ids, stop));
+        all.merge(told);
+    }
+    return all;
+}
+
 }  // namespace ctl::reconcile

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <set>
 #include <stop_token>
 #include <vector>
@@ -21,5 +22,10 @@ struct Observation {
 /// look for one of `ids` is missing or fails.
 [[nodiscard]] Result<Observation> observe(const DriverSet& drivers, const std::set<model::ObjectId>& ids,
                                           std::stop_token stop = {});
+
+/// What the drivers tell of these objects beside their state. The first driver that fails is the error.
+[[nodiscard]] Result<std::map<model::ObjectId, drivers::Facts>> facts(const DriverSet& drivers,
+                                                                      const std::set<model::ObjectId>& ids,
+                                                                      std::stop_token stop = {});
 
 }  // namespace ctl::reconcile

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <span>
@@ -47,6 +48,9 @@ struct EventSource {
     std::string what;  ///< for the log: "links and addresses"
 };
 
+/// What a thing does rather than what it is: counters, leases, process numbers. By name; for people, never compared.
+using Facts = std::map<std::string, model::FieldValue>;
+
 /// One subsystem of the host. The reconciler calls a driver from one thread at a time; a driver may use threads inside.
 class Driver {
 public:
@@ -68,6 +72,13 @@ public:
     /// stop. update: each of `fields` gets its `to` (or the default without one); with no fields, all of `desired` is
     /// applied again. After `stop` is requested, changes not yet begun are reported as cancelled.
     virtual void apply(std::span<const diff::Change> changes, const Report& report, std::stop_token stop) = 0;
+
+    /// Facts about those of `ids` that are of the driver's kinds and that it has something to tell of. For commands that
+    /// look, so it may cost more than observe().
+    [[nodiscard]] virtual Result<std::map<model::ObjectId, Facts>> facts(const std::set<model::ObjectId>& /*ids*/,
+                                                                         std::stop_token /*stop*/) {
+        return std::map<model::ObjectId, Facts>();
+    }
 
     /// Descriptors for the watch loop, owned by the driver and valid until the next call; may differ from call to call.
     [[nodiscard]] virtual std::vector<EventSource> events() = 0;

@@ -9,7 +9,7 @@
 namespace ctl::drivers {
 
 /// Grows with every change of driver.h that a module compiled before would not survive.
-inline constexpr unsigned interface_version = 1;
+inline constexpr unsigned interface_version = 2;
 
 using DriverFactory = Result<std::unique_ptr<Driver>> (*)(const DriverContext& context);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "drivers/netlink/counters.h"
 #include "drivers/netlink/link_batch.h"
 #include "drivers/netlink/netns_batch.h"
 #include "drivers/netlink/observe.h"
@@ -47,7 +48,8 @@ public:
                                             : Result<netlink::Snapshot>(Error(ErrorCode::io, ""));
         if (!host) return errors;
         for (const Change& change : changes)
-            if (auto outcome = check(change, changes, *host); !outcome) errors.push_back(std::move(outcome).error());
+            if (auto outcome = check(change, changes, *host); !outcome)
+                errors.push_back(diff::refusal(std::move(outcome).error(), change));
         return errors;
     }
 
@@ -60,6 +62,10 @@ public:
         apply_namespaces(changes, report, stop);
         apply_links(changes, report, stop);
         apply_routes(changes, report, stop);
+    }
+
+    Result<std::map<ObjectId, Facts>> facts(const std::set<ObjectId>& ids, std::stop_token /*stop*/) override {
+        return netlink::read_counters(scopes_, ids);
     }
 
     std::vector<EventSource> events() override { return {{watch_.fd(), "links, addresses and routes"}}; }
@@ -120,9 +126,7 @@ private:
             return Error(ErrorCode::not_found,
                          fmt::format("the parent of {}, {}, is not there", change.id.str(), *link->parent))
                 .hint("list the host's links with: ip link");
-        if (const Status& supported = probe_.supports(*link->type); !supported)
-            return Error(supported.error()).while_("checking " + change.id.str());
-        return ok();
+        return probe_.supports(*link->type);
     }
 
     /// On the host now, made by the same changes, or by another driver before (an Open vSwitch bridge's own link).

@@ -1,0 +1,95 @@
+#include "cli/network_report.h"
+
+#include <doctest/doctest.h>
+
+#include "support/builders.h"
+
+using namespace ctl;
+using namespace ctl::test;
+
+namespace {
+
+model::Entry of_network(model::Object object, const std::string& name) {
+    auto entry = ours(std::move(object));
+    entry.owner = {stack_name, "Network", name};
+    return entry;
+}
+
+model::HostState host() {
+    return {{id("link/br0"), of_network(model::Link{.type = model::LinkType::bridge,
+                                                    .mac = "00:16:3e:00:00:01",
+                                                    .mtu = 1500,
+                                                    .up = true,
+                                                    .addresses = cidrs({"10.0.0.1/24"})},
+                                        "br0")},
+            {id("link/veth1"), ours(model::Link{.type = model::LinkType::veth, .peer = "web:eth0", .master = "br0"})},
+            {id("link/web:eth0"), ours(model::Link{.type = model::LinkType::veth,
+                                                   .peer = "veth1",
+                                                   .mac = "00:16:3e:00:00:02",
+                                                   .addresses = cidrs({"10.0.0.2/24"})})},
+            {id("link/other"), foreign(model::Link{.type = model::LinkType::bridge})},
+            {id("dns_service/br0"), of_network(model::DnsService{.running = true}, "br0")},
+            {id("nft_table/ctl_br0"), of_network(model::NftTable{.family = "inet"}, "br0")}};
+}
+
+cli::FactsByObject told() {
+    return {{id("link/veth1"), {{"rx_bytes", 1500000}, {"rx_packets", 1200}, {"tx_bytes", 10}, {"tx_packets", 1}}},
+            {id("dns_service/br0"), {{"leases", std::vector<std::string>{"10.0.0.2 00:16:3e:00:00:02 web"}}}}};
+}
+
+}  // namespace
+
+TEST_CASE("a network's report shows its ports, services, tables, counters and leases") {
+    const auto report = cli::report_network(host(), "br0");
+    REQUIRE(report);
+    CHECK(cli::interesting(*report) == std::set{id("link/br0"), id("link/veth1"), id("dns_service/br0")});
+    CHECK(cli::to_text(*report, told()) ==
+          "Name         br0\n"
+          "Stack        lab\n"
+          "Type         bridge\n"
+          "State        up\n"
+          "Addresses    10.0.0.1/24\n"
+          "MAC          00:16:3e:00:00:01\n"
+          "MTU          1500\n"
+          "DHCP, DNS    dnsmasq, running\n"
+          "Firewall     nftables ctl_br0\n"
+          "Received     -\n"
+          "Sent         -\n"
+          "\n"
+          "Attached: 1\n"
+          "PORT   CONTAINER  NIC   MAC                VLAN  ADDRESSES    FROM IT                 TO IT\n"
+          "veth1  web        eth0  00:16:3e:00:00:02  -     10.0.0.2/24  1.5 MB in 1200 packets  10 B in 1 packets\n"
+          "\n"
+          "Leases: 1\n"
+          "10.0.0.2 00:16:3e:00:00:02 web\n");
+}
+
+TEST_CASE("a network that isn't ctl's has no report") {
+    CHECK_FALSE(cli::report_network(host(), "other"));
+    CHECK_FALSE(cli::report_network(host(), "missing"));
+}
+
+TEST_CASE("a fake bridge's ports are those of its VLAN") {
+    const model::HostState state{
+        {id("ovs_port/vlan409"), of_network(model::OvsPort{.bridge = "ovs0", .tag = 409, .fake_bridge = true}, "vlan409")},
+        {id("ovs_port/veth1"), ours(model::OvsPort{.bridge = "ovs0", .tag = 409})},
+        {id("ovs_port/veth2"), ours(model::OvsPort{.bridge = "ovs0", .tag = 5})}};
+    const auto report = cli::report_network(state, "vlan409");
+    REQUIRE(report);
+    CHECK(report->type == "fake bridge of ovs0, VLAN 409");
+    REQUIRE(report->ports.size() == 1);
+    CHECK(report->ports.front().name == "veth1");
+    CHECK(report->ports.front().vlan == "409");
+}
+
+TEST_CASE("a macvlan network's NICs are attached without a port, their counters seen from inside") {
+    const model::HostState state{
+        {id("link/mv0"), of_network(model::Link{.type = model::LinkType::macvlan, .parent = "enp1"}, "mv0")},
+        {id("link/web:eth0"), ours(model::Link{.type = model::LinkType::macvlan, .parent = "mv0"})}};
+    const auto report = cli::report_network(state, "mv0");
+    REQUIRE(report);
+    REQUIRE(report->ports.size() == 1);
+    const cli::FactsByObject facts{{id("link/web:eth0"), {{"tx_bytes", 7}, {"tx_packets", 2}}}};
+    CHECK(cli::to_text(*report, facts).find("7 B in 2 packets") != std::string::npos);
+    CHECK(cli::to_json(*report, facts).find(R"("counters":{"tx_bytes":7,"tx_packets":2})") != std::string::npos);
+}
