@@ -193,7 +193,9 @@ struct OvsPort {
     std::optional<bool> fake_bridge;                            ///< shown to others as a bridge of its own
     std::optional<std::int64_t> mtu;                            ///< bytes
 
+    std::optional<std::string> mac;                             ///< of an internal port; lower-case, colons
     static constexpr auto fields() {
+    std::optional<bool> plugged;  ///< the switch has its interface, and that is still the link it was given
         return std::tuple{field("bridge", &OvsPort::bridge, Effect::live),
                           field("type", &OvsPort::type, Effect::replace),
                           field("options", &OvsPort::options, Effect::live),
@@ -201,7 +203,9 @@ struct OvsPort {
                           field("trunks", &OvsPort::trunks, Effect::live),
                           field("vlan_mode", &OvsPort::vlan_mode, Effect::live),
                           field("fake_bridge", &OvsPort::fake_bridge, Effect::replace),
-                          field("mtu", &OvsPort::mtu, Effect::live)};
+                          field("mac", &OvsPort::mac, Effect::live),
+                          field("mtu", &OvsPort::mtu, Effect::live),
+                          field("plugged", &OvsPort::plugged, Effect::replace)};
     }
     bool operator==(const OvsPort&) const = default;
 };

@@ -3,90 +3,85 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
-#include <cstring>
 
 #include "base/text.h"
-#include "drivers/api/mark.h"
-#include "drivers/ovs/ovs_shim.h"
+#include "drivers/ovs/batch.h"
+#include "drivers/ovs/database.h"
+#include "drivers/ovs/datapath.h"
+#include "drivers/ovs/rows.h"
 
 namespace ctl::drivers {
 
 namespace {
 
+using diff::Change;
+using diff::Verb;
+using model::ObjectId;
+using model::ObjectKind;
+
 constexpr const char* default_database = "unix:/var/run/openvswitch/db.sock";
-constexpr std::chrono::milliseconds deadline{5000};
+constexpr std::int64_t patience = 5000;  // milliseconds for reading
 
-Error not_yet(const diff::Change& change) {
-    return Error(ErrorCode::unsupported, fmt::format("{}: Open vSwitch bridges are not supported yet", change.id.str()));
-}
-
-void add_bridge(model::HostState& state, const char* name, const char* datapath_type, const char* mark) {
-    const model::ObjectId id{model::ObjectKind::ovs_bridge, name};
-    model::Entry entry;
-    // An empty type is the database's way to say the kernel's datapath.
-    entry.object = model::OvsBridge{*datapath_type != '\0' ? datapath_type : "system"};
-    if (const auto owner = mark != nullptr ? read_mark(mark, id) : std::nullopt) {
-        entry.owner = *owner;
-        entry.mark = model::Mark::complete;
-    }
-    state.emplace(id, std::move(entry));
-}
+bool is_our_kind(const ObjectId& id) { return id.kind == ObjectKind::ovs_bridge || id.kind == ObjectKind::ovs_port; }
 
 class OvsDriver final : public Driver {
 public:
     explicit OvsDriver(const DriverContext& context)
-        : database_(context.ovs_db.empty() ? default_database : context.ovs_db),
-          info_{"ovs", "bridges of Open vSwitch", {model::ObjectKind::ovs_bridge}} {}
+        : database_(context.ovs_db.empty() ? default_database : context.ovs_db) {}
 
     const DriverInfo& info() const override { return info_; }
 
     Result<model::HostState> observe(const Interest& interest, std::stop_token stop) override {
-        const auto is_bridge = [](const model::ObjectId& id) { return id.kind == model::ObjectKind::ovs_bridge; };
-        const auto wanted = std::ranges::find_if(interest.ids, is_bridge);
+        const auto wanted = std::ranges::find_if(interest.ids, is_our_kind);
         if (!interest.all && wanted == interest.ids.end()) return model::HostState{};
         if (stop.stop_requested())
             return Error(ErrorCode::cancelled, "interrupted before reading the Open vSwitch database");
-
-        model::HostState state;
-        const int failure = ctl_ovs_visit_bridges(
-            database_.c_str(), static_cast<int>(deadline.count()),
-            [](void* found, const char* name, const char* datapath_type, const char* mark) {
-                add_bridge(*static_cast<model::HostState*>(found), name, datapath_type, mark);
-            },
-            &state);
-        if (failure == ENOENT || failure == ECONNREFUSED) {
+        Status outcome = ok();
+        ovs::Rows rows;
+        database_.run([&](ovs::Connection& connection) {
+            outcome = connection.connect(ctl_ovs_now() + patience, false);
+            if (outcome) rows = ovs::read_rows(connection.replica());
+        });
+        if (!outcome) {
+            if (outcome.error().code() != ErrorCode::missing_driver) return outcome.error();
             if (wanted == interest.ids.end()) return model::HostState{};
-            return Error(ErrorCode::missing_driver, fmt::format("{} needs Open vSwitch, but nobody serves {}: {}",
-                                                                wanted->str(), quoted(database_), std::strerror(failure)))
-                .hint("apt-get install openvswitch-switch");
+            return Error(ErrorCode::missing_driver,
+                         fmt::format("{} needs Open vSwitch, but {}", escaped(wanted->str()), outcome.error().message()))
+                .hint(outcome.error().hint());
         }
-        if (failure == ETIMEDOUT) {
-            return Error(ErrorCode::timeout, fmt::format("no answer from {} in {} ms", quoted(database_), deadline.count()));
-        }
-        if (failure != 0)
-            return system_error(failure, fmt::format("read the Open vSwitch database at {}", quoted(database_)));
-        if (!interest.all) std::erase_if(state, [&](const auto& item) { return !interest.ids.contains(item.first); });
+        model::HostState state;
+        for (auto& [id, row] : rows)
+            if (interest.all || interest.ids.contains(id)) state.emplace(id, std::move(row.entry));
         return state;
     }
 
-    std::vector<Error> preflight(std::span<const diff::Change> changes) override {
+    std::vector<Error> preflight(std::span<const Change> changes) override {
         std::vector<Error> errors;
-        for (const diff::Change& change : changes) errors.push_back(not_yet(change));
+        for (const Change& change : changes) {
+            const auto* bridge = change.desired ? std::get_if<model::OvsBridge>(&change.desired->object) : nullptr;
+            const bool is_made = change.verb == Verb::create || change.verb == Verb::replace;
+            if (!is_made || bridge == nullptr || bridge->datapath != "system" || ovs::kernel_has_datapath()) continue;
+            errors.push_back(diff::refusal(
+                Error(ErrorCode::unsupported,
+                      fmt::format("{} asks for the datapath system, which this kernel does not have", change.id.str()))
+                    .hint("modprobe openvswitch, or leave openvswitch.datapath out to have one chosen"),
+                change));
+        }
         return errors;
     }
 
-    void apply(std::span<const diff::Change> changes, const Report& report, std::stop_token) override {
-        for (std::size_t i = 0; i < changes.size(); ++i) report(i, not_yet(changes[i]));
+    void apply(std::span<const Change> changes, const Report& report, std::stop_token stop) override {
+        auto outcomes = ovs::apply_batch(database_, changes, stop);
+        for (std::size_t i = 0; i < outcomes.size(); ++i) report(i, std::move(outcomes[i]));
     }
 
-    std::vector<EventSource> events() override { return {}; }
-    bool drain(int) override { return false; }
+    std::vector<EventSource> events() override { return {{database_.event_fd(), "Open vSwitch's database"}}; }
+
+    bool drain(int fd) override { return fd == database_.event_fd() && database_.drain_event(); }
 
 private:
-    std::string database_;
-    DriverInfo info_;
+    DriverInfo info_{"ovs", "bridges and ports of Open vSwitch", {ObjectKind::ovs_bridge, ObjectKind::ovs_port}};
+    ovs::Database database_;
 };
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 namespace ctl::drivers {
 
-/// Lists the bridges of an Open vSwitch database; changing them is refused as unsupported.
+/// Bridges and ports of Open vSwitch, through its database.
 [[nodiscard]] Result<std::unique_ptr<Driver>> make_ovs_driver(const DriverContext& context);
 
 }  // namespace ctl::drivers
