@@ -33,13 +33,13 @@ Result<Target> target_of(const model::ObjectId& id) {
     return Target{name.netns, *destination};
 }
 
-Request route_request(unsigned type, unsigned flags, const Cidr& destination) {
+Request route_request(unsigned type, unsigned flags, const Cidr& destination, unsigned char protocol = our_protocol) {
     rtmsg fixed{};
     fixed.rtm_family = destination.address.family == IpAddress::Family::v4 ? AF_INET : AF_INET6;
     fixed.rtm_dst_len = static_cast<unsigned char>(destination.prefix);
     fixed.rtm_table = RT_TABLE_MAIN;
     fixed.rtm_type = type == RTM_NEWROUTE ? RTN_UNICAST : RTN_UNSPEC;
-    fixed.rtm_protocol = type == RTM_NEWROUTE ? our_protocol : RTPROT_UNSPEC;
+    fixed.rtm_protocol = type == RTM_NEWROUTE ? protocol : RTPROT_UNSPEC;
     fixed.rtm_scope = type == RTM_NEWROUTE ? RT_SCOPE_UNIVERSE : RT_SCOPE_NOWHERE;
     Request request(type, flags, bytes_of(fixed));
     if (destination.prefix != 0) request.bytes(RTA_DST, bytes_of(destination.address));
@@ -71,6 +71,16 @@ Result<Request> set_request(const diff::Change& change, const Target& target, co
     return request;
 }
 
+/// The route as it is, with the number of routes that people set by hand instead of ours.
+Request give_back_request(const Target& target, const RouteRecord& now) {
+    Request request = route_request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, target.destination,
+                                    static_cast<unsigned char>(RTPROT_STATIC));
+    if (now.via) request.bytes(RTA_GATEWAY, bytes_of(*now.via));
+    if (now.link != 0) request.u32(RTA_OIF, static_cast<std::uint32_t>(now.link));
+    if (now.metric != 0) request.u32(RTA_PRIORITY, now.metric);
+    return request;
+}
+
 Request remove_request(const Target& target, const RouteRecord& now) {
     Request request = route_request(RTM_DELROUTE, 0, target.destination);
     if (now.link != 0) request.u32(RTA_OIF, static_cast<std::uint32_t>(now.link));
@@ -99,7 +109,9 @@ public:
                 if (now == nullptr) return ok();
                 if (!is_ours) return Error(ErrorCode::conflict, "the route carries no mark of ours, so it is not deleted");
                 return send(*scope, remove_request(target, *now));
-            case Verb::forget: return ok();  // a route's mark can't be changed without setting the route anew
+            case Verb::forget:
+                if (now == nullptr || now->protocol != our_protocol) return ok();
+                return send(*scope, give_back_request(target, *now));
             case Verb::create:
             case Verb::update:
                 if (now != nullptr && !is_ours)
@@ -129,6 +141,7 @@ private:
 std::string doing(const diff::Change& change) {
     const std::string verb = change.verb == Verb::remove   ? "deleting"
                              : change.verb == Verb::create ? "creating"
+                             : change.verb == Verb::forget ? "giving back"
                                                            : "changing";
     return verb + " " + change.id.str();
 }

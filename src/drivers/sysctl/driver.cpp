@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/fd.h"
@@ -44,10 +45,34 @@ Status write_value(const std::string& path, const std::string& value) {
     return ok();
 }
 
+/// net.ipv4.conf.default.forwarding for net.ipv4.conf.br0.forwarding: what a new interface would have.
+std::optional<std::string> default_of(std::string_view name) {
+    const auto parts = split(name, '.');
+    const bool is_of_an_interface = parts.size() == 5 && parts[0] == "net" && (parts[1] == "ipv4" || parts[1] == "ipv6") &&
+                                    (parts[2] == "conf" || parts[2] == "neigh") && parts[3] != "all" &&
+                                    parts[3] != "default";
+    if (!is_of_an_interface) return std::nullopt;
+    return fmt::format("net.{}.{}.default.{}", parts[1], parts[2], parts[4]);
+}
+
+/// Puts an interface's parameter back to what a new interface would have. What another one was before us nobody knows any
+/// more: it stays as it is. The interface may have gone, and its parameters with it.
+Status give_back(const Change& change) {
+    const auto is_released = [](const diff::FieldChange& field) { return field.name == "value" && !field.to; };
+    if (std::none_of(change.fields.begin(), change.fields.end(), is_released)) return ok();
+    const auto name = default_of(change.id.name);
+    if (!name) return ok();
+    CTL_ASSIGN(const std::string source, sysctl_path(*name));
+    CTL_ASSIGN(const auto usual, read_value(source));
+    CTL_ASSIGN(const std::string path, sysctl_path(change.id.name));
+    CTL_ASSIGN(const auto now, read_value(path));
+    if (!usual || !now || *now == *usual) return ok();
+    return write_value(path, *usual);
+}
+
 Status set(const Change& change) {
     const auto* wanted = change.desired ? std::get_if<Sysctl>(&change.desired->object) : nullptr;
-    // A parameter's value before us is not known to the kernel: what is no longer mentioned stays as it is.
-    if (wanted == nullptr || !wanted->value) return ok();
+    if (wanted == nullptr || !wanted->value) return give_back(change);
     if (wanted->value->size() >= value_limit || wanted->value->find('\n') != std::string::npos)
         return Error(ErrorCode::invalid, fmt::format("{} is no value of a kernel parameter", ctl::quoted(*wanted->value)));
     CTL_ASSIGN(const std::string path, sysctl_path(change.id.name));
@@ -89,9 +114,10 @@ public:
         for (std::size_t i = 0; i < changes.size(); ++i) {
             const Change& change = changes[i];
             Status outcome;
-            const bool writes = change.verb == Verb::create || change.verb == Verb::update || change.verb == Verb::adopt;
             if (stop.stop_requested()) outcome = Error(ErrorCode::cancelled, "interrupted before it began");
-            else if (writes) outcome = set(change);
+            else if (change.verb == Verb::forget) outcome = give_back(change);
+            else if (change.verb == Verb::create || change.verb == Verb::update || change.verb == Verb::adopt)
+                outcome = set(change);
             if (!outcome) outcome = Error(outcome.error()).while_("setting " + change.id.str());
             report(i, std::move(outcome));
         }

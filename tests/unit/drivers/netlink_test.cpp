@@ -1,4 +1,4 @@
-#include "drivers/netlink/driver.h"
+#include "netlink_world.h"
 
 #include <poll.h>
 
@@ -9,13 +9,16 @@
 #include <fmt/format.h>
 
 #include "drivers/api/mark.h"
-#include "support/own_namespaces.h"
-#include "support/skip.h"
 #include "support/wait.h"
 
 using namespace ctl;
 using namespace ctl::drivers;
+using ctl::testing::bridge;
+using ctl::testing::Host;
+using ctl::testing::in;
 using ctl::testing::sh;
+using ctl::testing::veth;
+using ctl::testing::why;
 using diff::Change;
 using diff::Verb;
 using model::Cidr;
@@ -24,107 +27,6 @@ using model::LinkType;
 using model::Netns;
 using model::ObjectId;
 using model::Route;
-
-namespace {
-
-#define SKIP_WITHOUT_NAMESPACES() \
-    CTL_SKIP_IF(!ctl::testing::enter_own_namespaces().empty(), ctl::testing::enter_own_namespaces())
-
-/// doctest asks for the text of a check also when an exception passes by and nothing failed.
-template <typename T>
-std::string why(const Result<T>& outcome) {
-    return outcome ? std::string() : outcome.error().str();
-}
-
-struct Host {
-    Host() {
-        driver = std::move(*make_netlink_driver(
-            {.state_dir = "/run/state", .run_dir = ctl::testing::run_dir(), .helper_dir = "", .ovs_db = ""}));
-    }
-    ~Host() {
-        std::vector<Change> rest;
-        for (const auto& [id, entry] : observe())
-            if (entry.mark != model::Mark::none && id.kind != model::ObjectKind::route)
-                rest.push_back(change(Verb::remove, id));
-        for (const auto& outcome : apply(rest)) CHECK_MESSAGE(outcome.has_value(), why(outcome));
-    }
-
-    static Change change(Verb verb, ObjectId id, std::optional<model::Object> object = std::nullopt) {
-        Change made;
-        made.id = std::move(id);
-        made.verb = verb;
-        if (object) {
-            made.desired.edit().object = std::move(*object);
-            made.desired.edit().owner = {"lab", "Container", "web"};
-        }
-        return made;
-    }
-    static Change link(const std::string& name, Link object, Verb verb = Verb::create) {
-        return change(verb, {model::ObjectKind::link, name}, std::move(object));
-    }
-    static Change netns(const std::string& name, const std::string& idmap) {
-        return change(Verb::create, {model::ObjectKind::netns, name}, Netns{.idmap = idmap});
-    }
-    static Change update(const std::string& name, Link object, const std::string& field) {
-        Change made = link(name, std::move(object), Verb::update);
-        diff::FieldChange changed;
-        changed.name = field;
-        for (const auto& view : model::fields_of(made.desired->object))
-            if (view.name == field) changed.to = view.value;
-        made.fields.push_back(std::move(changed));
-        return made;
-    }
-
-    std::vector<Status> apply(std::vector<Change> changes) {
-        std::vector<Status> outcomes(changes.size(), Error(ErrorCode::internal, "not reported"));
-        driver->apply(changes, [&](std::size_t i, Status outcome) { outcomes[i] = std::move(outcome); }, {});
-        return outcomes;
-    }
-    void must(std::vector<Change> changes) {
-        for (const auto& outcome : apply(std::move(changes))) REQUIRE_MESSAGE(outcome.has_value(), why(outcome));
-    }
-    model::HostState observe(Interest interest = {}) {
-        auto observed = driver->observe(interest, {});
-        REQUIRE_MESSAGE(observed.has_value(), why(observed));
-        return std::move(*observed);
-    }
-    const model::Entry* find(const std::string& id) {
-        state = observe();
-        const auto found = state.find(*ObjectId::parse(id));
-        return found == state.end() ? nullptr : &found->second;
-    }
-    Link seen(const std::string& id) {
-        const auto* entry = find(id);
-        REQUIRE_MESSAGE(entry != nullptr, id);
-        return std::get<Link>(entry->object);
-    }
-
-    std::unique_ptr<Driver> driver;
-    model::HostState state;
-};
-
-Link bridge() {
-    Link link;
-    link.type = LinkType::bridge;
-    link.up = true;
-    link.ipv6 = false;
-    return link;
-}
-
-Link veth(const std::string& peer) {
-    Link link;
-    link.type = LinkType::veth;
-    link.peer = peer;
-    link.up = true;
-    link.ipv6 = false;
-    return link;
-}
-
-std::string in(const std::string& netns, const std::string& command) {
-    return sh("nsenter --net=" + ctl::testing::run_dir() + "/namespaces/" + netns + "/net " + command);
-}
-
-}  // namespace
 
 TEST_CASE("a bridge is born ours, marked, up and addressed, and other tools see it so") {
     SKIP_WITHOUT_NAMESPACES();

@@ -41,3 +41,24 @@ TEST_CASE("a parameter is observed by name only, set, and one that is missing is
         CHECK(ctl::testing::sh("cat /proc/sys/net/ipv4/conf/lo/forwarding") == value);
     }
 }
+
+TEST_CASE("an interface's parameter that is given back has what a new interface would have") {
+    const std::string reason = ctl::testing::enter_own_namespaces();
+    CTL_SKIP_IF(!reason.empty(), reason);
+    const auto driver = std::move(*make_sysctl_driver({}));
+    ctl::testing::sh("ip link add brx type bridge && echo 0 > /proc/sys/net/ipv4/conf/default/forwarding");
+    const auto forget = [&](const std::string& name) {
+        diff::Change change;
+        change.id = {ObjectKind::sysctl, name};
+        change.verb = diff::Verb::forget;
+        change.fields.push_back({"value", std::string("1"), std::nullopt, model::Effect::live, diff::Cause::unset, {}});
+        driver->apply(std::vector{change}, [](std::size_t, const Status& outcome) { CHECK(outcome.has_value()); }, {});
+    };
+    ctl::testing::sh("echo 1 > /proc/sys/net/ipv4/conf/brx/forwarding && echo 7 > /proc/sys/net/ipv4/ip_default_ttl");
+    forget("net.ipv4.conf.brx.forwarding");
+    CHECK(ctl::testing::sh("cat /proc/sys/net/ipv4/conf/brx/forwarding") == "0");
+    forget("net.ipv4.ip_default_ttl");
+    CHECK(ctl::testing::sh("cat /proc/sys/net/ipv4/ip_default_ttl") == "7");
+    ctl::testing::sh("ip link del brx");
+    forget("net.ipv4.conf.brx.forwarding");
+}
