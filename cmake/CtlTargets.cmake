@@ -28,7 +28,13 @@ target_compile_options(ctl-flags INTERFACE
                             -Werror=return-type -Werror=unused-result>
   $<$<BOOL:${CTL_WERROR}>:-Werror>)
 target_include_directories(ctl-flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
-if(CTL_SANITIZE)
+if(CTL_SANITIZE STREQUAL thread)
+  # ThreadSanitizer adds a thread of its own, with which a process can't enter a mount namespace any more. Programs that have
+  # the property CTL_SINGLE_THREADED have nothing to find for it.
+  set(sanitized $<NOT:$<BOOL:$<TARGET_PROPERTY:CTL_SINGLE_THREADED>>>)
+  target_compile_options(ctl-flags INTERFACE $<${sanitized}:-fsanitize=thread>)
+  target_link_options(ctl-flags INTERFACE $<${sanitized}:-fsanitize=thread>)
+elseif(CTL_SANITIZE)
   target_compile_options(ctl-flags INTERFACE -fsanitize=${CTL_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(ctl-flags INTERFACE -fsanitize=${CTL_SANITIZE})
 endif()
