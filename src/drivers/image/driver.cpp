@@ -48,8 +48,7 @@ Status ImageDriver::check(const Change& change) {
 std::vector<Error> ImageDriver::preflight(std::span<const Change> changes) {
     std::vector<Error> errors;
     for (const auto& change : changes)
-        if (auto checked = check(change); !checked)
-            errors.push_back(diff::refusal(std::move(checked).error(), change));
+        if (auto checked = check(change); !checked) errors.push_back(diff::refusal(std::move(checked).error(), change));
     return errors;
 }
 

@@ -87,8 +87,7 @@ public:
     [[nodiscard]] std::vector<Error> preflight(std::span<const Change> changes) override {
         std::vector<Error> errors;
         for (const auto& change : changes)
-            if (auto fault = check(change); !fault)
-                errors.push_back(diff::refusal(std::move(fault).error(), change));
+            if (auto fault = check(change); !fault) errors.push_back(diff::refusal(std::move(fault).error(), change));
         return errors;
     }
 

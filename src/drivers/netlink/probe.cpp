@@ -28,8 +28,7 @@ Status make_one(Socket& socket, const Link& link, int parent) {
     const Answer& answer = answers.front();
     if (answer.is_ok()) return ok();
     const std::string_view type = model::to_string(*link.type);
-    return Error(ErrorCode::missing_driver,
-                 answer.as_error(fmt::format("this kernel makes no {} links", type)).message())
+    return Error(ErrorCode::missing_driver, answer.as_error(fmt::format("this kernel makes no {} links", type)).message())
         .hint(fmt::format("load its module: modprobe {}", type));
 }
 

@@ -162,10 +162,9 @@ TEST_CASE("tests reach a LAN through a link with the name they asked for") {
 
 TEST_CASE("a sandbox is given an Open vSwitch of its own by an option") {
     SKIP_WHERE_IMPOSSIBLE();
-    const auto result =
-        run_process({ctl_program, "sandbox", "--open-vswitch", "--", "ovs-vsctl", "--timeout=20", "add-br", "br0", "--", "set",
-                     "bridge", "br0", "datapath_type=netdev", "--", "list-br"},
-                    std::chrono::seconds{60});
+    const auto result = run_process({ctl_program, "sandbox", "--open-vswitch", "--", "ovs-vsctl", "--timeout=20", "add-br",
+                                     "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "--", "list-br"},
+                                    std::chrono::seconds{60});
     REQUIRE(result);
     CHECK_MESSAGE(result->exit_code == 0, result->err);
     CHECK(result->out == "br0\n");
