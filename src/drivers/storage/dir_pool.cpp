@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -63,6 +64,24 @@ bool has_containers(const std::string& directory) {
     return ::lstat((directory + "/containers").c_str(), &info) == 0;
 }
 
+/// What stands in a directory that is to become a pool and can't be left there; empty for nothing. A new file system has a
+/// lost+found, an interrupted run leaves its half-written mark.
+Result<std::string> first_stranger(const std::string& directory) {
+    const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd && errno == ENOENT) return std::string();
+    if (!fd) return system_error(errno, fmt::format("open directory {}", ctl::quoted(directory)));
+    CTL_ASSIGN(const auto names, directory_names(fd.get()));
+    for (const auto& name : names)
+        if (name != "lost+found" && name != path_aside(pool_mark_name)) return name;
+    return std::string();
+}
+
+/// Where a directory of ours is before it has its mark and while it loses it.
+std::string beside(const std::string& source) {
+    const fs::path path(source.substr(0, source.find_last_not_of('/') + 1));
+    return fmt::format("{}/{}{}", path.parent_path().native(), aside_prefix, path.filename().native());
+}
+
 Status check_source(const model::Pool& pool) {
     if (pool.driver.value_or("dir") != "dir")
         return Error(ErrorCode::unsupported, fmt::format("storage driver {} is not supported", ctl::quoted(*pool.driver)))
@@ -83,11 +102,47 @@ Status check_unclaimed(const std::string& directory, const std::string& name, co
                      fmt::format("directory {} belongs to {}", ctl::quoted(directory), ctl::quoted(mark->mark)));
     }
     if (mark.error().code() != ErrorCode::not_found) return mark.error();
-    if (has_containers(directory))
-        return Error(ErrorCode::conflict,
-                     fmt::format("directory {} already keeps containers that aren't ours", ctl::quoted(directory)))
+    CTL_ASSIGN(const std::string stranger, first_stranger(directory));
+    if (!stranger.empty())
+        return Error(ErrorCode::conflict, fmt::format("directory {} is not empty, there is {} in it", ctl::quoted(directory),
+                                                      ctl::quoted(stranger)))
             .hint("choose an empty directory as source");
     return ok();
+}
+
+/// The directory appears with its mark in it: an interrupted run leaves none that is nobody's.
+Status make_source(const std::string& source, const std::string& mark) {
+    const std::string aside = beside(source);
+    CTL_TRY(make_directories(aside));
+    CTL_TRY(write_pool_mark(aside, {mark, true}));
+    if (::rename(aside.c_str(), source.c_str()) != 0)
+        return system_error(errno, fmt::format("rename {}", ctl::quoted(aside)));
+    return ok();
+}
+
+Status unlink_if_there(const std::string& path) {
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT) return ok();
+    return system_error(errno, fmt::format("delete {}", ctl::quoted(path)));
+}
+
+/// Ends what an interrupted make_source() or drop_source() left.
+Status remove_beside(const std::string& source) {
+    const std::string aside = beside(source);
+    CTL_TRY(unlink_if_there(mark_path(aside)));
+    if (::rmdir(aside.c_str()) != 0 && errno != ENOENT)
+        return system_error(errno, fmt::format("delete directory {}", ctl::quoted(aside)));
+    return ok();
+}
+
+/// The directory goes with its mark; where others have put files into it, or mounted something on it, only the mark goes.
+Status drop_source(const std::string& source, const PoolMark& mark) {
+    if (mark.made) {
+        CTL_ASSIGN(const Fd directory, open_directory(source));
+        CTL_ASSIGN(const auto names, directory_names(directory.get()));
+        if (names == std::vector{std::string(pool_mark_name)} && ::rename(source.c_str(), beside(source).c_str()) == 0)
+            return remove_beside(source);
+    }
+    return unlink_if_there(mark_path(source));
 }
 
 Status point_link(const std::string& place, const std::string& source) {
@@ -110,11 +165,6 @@ Status check_place(const std::string& place, const std::string& source) {
     if (there != place && !read_pool_mark(there)) return ok();
     return Error(ErrorCode::conflict, fmt::format("the pool is already at {}", ctl::quoted(there)))
         .hint("delete the pool first, or keep its source");
-}
-
-Status unlink_if_there(const std::string& path) {
-    if (::unlink(path.c_str()) == 0 || errno == ENOENT) return ok();
-    return system_error(errno, fmt::format("delete {}", ctl::quoted(path)));
 }
 
 }  // namespace
@@ -171,11 +221,10 @@ Status create_pool(const std::string& state_dir, const model::Entry& wanted, con
     const std::string place = place_of(state_dir, name);
     CTL_TRY(check_place(place, *pool.source));
     CTL_TRY(make_directories(state_dir + "/pools"));
-    const bool made = source_at(*pool.source).empty();
-    CTL_TRY(make_directories(*pool.source));
+    const std::string mark = make_mark(wanted.owner, pool_id(name));
+    if (source_at(*pool.source).empty()) CTL_TRY(make_source(*pool.source, mark));
     CTL_TRY(check_unclaimed(*pool.source, name, wanted.owner));
-    if (const auto mark = read_pool_mark(*pool.source); !mark)
-        CTL_TRY(write_pool_mark(*pool.source, {make_mark(wanted.owner, pool_id(name)), made}));
+    if (!read_pool_mark(*pool.source)) CTL_TRY(write_pool_mark(*pool.source, {mark, false}));
     CTL_TRY(make_directories(*pool.source + "/containers"));
     return place == *pool.source ? ok() : point_link(place, *pool.source);
 }
@@ -210,6 +259,7 @@ Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner
     const std::string place = place_of(state_dir, name);
     const std::string source = source_at(place);
     if (source.empty()) return ok();
+    CTL_TRY(remove_beside(source));
     const auto mark = read_pool_mark(source);
     if (!mark && mark.error().code() != ErrorCode::not_found) return mark.error();
     if (mark) {
@@ -222,16 +272,9 @@ Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner
             return Error(ErrorCode::conflict, fmt::format("pool at {} still has volumes", ctl::quoted(source)))
                 .hint("delete the containers in it first");
         }
-        CTL_TRY(unlink_if_there(mark_path(source)));
-        // Others' files may be in it, and then it stays.
-        if (mark->made && ::rmdir(source.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY)
-            return system_error(errno, fmt::format("delete directory {}", ctl::quoted(source)));
+        CTL_TRY(drop_source(source, *mark));
     }
-    if (place != source) return unlink_if_there(place);
-    // An interrupted run may have taken the mark and left the directory, which was ours if it is still empty.
-    if (::rmdir(place.c_str()) != 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY)
-        return system_error(errno, fmt::format("delete directory {}", ctl::quoted(place)));
-    return ok();
+    return place != source ? unlink_if_there(place) : ok();
 }
 
 }  // namespace ctl::drivers::storage

@@ -6,10 +6,10 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
 
 #include <fmt/format.h>
 
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "base/tree.h"
@@ -90,9 +90,14 @@ Result<VolumeRecord> begin_aside(const VolumePlace& place, const std::string& as
     record.idmap = idmap_of(volume);
     record.method = preferred_method(place, *volume.image);
     // Not for ever: what is under an aside name after a crash of the machine is thrown away.
-    std::ofstream file(record_path(aside));
-    if (!(file << to_json(record)).flush())
-        return Error(ErrorCode::io, fmt::format("write {}", ctl::quoted(record_path(aside))));
+    const std::string path = record_path(aside);
+    const std::string text = to_json(record);
+    const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!file) return system_error(errno, fmt::format("create {}", ctl::quoted(path)));
+    // Fewer bytes than there are is a disk that got full.
+    errno = ENOSPC;
+    if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+        return system_error(errno, fmt::format("write {}", ctl::quoted(path)));
     return record;
 }
 

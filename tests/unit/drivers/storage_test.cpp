@@ -65,9 +65,8 @@ TEST_CASE("a pool elsewhere leaves files of others alone") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
     const std::string source = world.dir() + "/disk, 1:x";
-    fs::create_directory(source);
-    REQUIRE(write_file_atomically(source + "/letter", "dear"));
     world.must(Verb::create, "pool/big", Pool{"dir", source});
+    REQUIRE(write_file_atomically(source + "/letter", "dear"));
     CHECK(std::get<Pool>(world.observe("pool/big")->object).source == source);
     world.must(Verb::create, "image/busybox", model::Image{"busybox", std::nullopt, std::nullopt});
     world.must(Verb::create, "volume/big/web", volume_of("busybox", shifted));
@@ -90,6 +89,50 @@ TEST_CASE("a directory with containers of somebody else does not become a pool")
     CHECK(world.apply(Verb::create, "pool/big", Pool{"dir", source}).error().code() == ErrorCode::conflict);
     CHECK_FALSE(fs::exists(source + "/.ctl-pool"));
     CHECK(fs::exists(source + "/containers/web"));
+}
+
+TEST_CASE("a directory with files of others does not become a pool, a new file system does") {
+    CTL_SKIP_IF(!why_not().empty(), why_not());
+    StorageWorld world;
+    const std::string source = world.dir() + "/disk";
+    fs::create_directories(source + "/lost+found");
+    REQUIRE(write_file_atomically(source + "/letter", "dear"));
+    const auto refused = world.preflight("pool/big", Pool{"dir", source});
+    REQUIRE(refused.size() == 1);
+    CHECK(refused.front().code() == ErrorCode::conflict);
+    CHECK(refused.front().str().find("letter") != std::string::npos);
+    CHECK(world.apply(Verb::create, "pool/big", Pool{"dir", source}).error().code() == ErrorCode::conflict);
+    CHECK_FALSE(fs::exists(source + "/.ctl-pool"));
+    fs::remove(source + "/letter");
+    world.must(Verb::create, "pool/big", Pool{"dir", source});
+    world.must(Verb::remove, "pool/big", Pool{"dir", source});
+    CHECK(fs::exists(source + "/lost+found"));
+}
+
+TEST_CASE("a pool's directory that an interrupted run was making or deleting does not stay behind") {
+    CTL_SKIP_IF(!why_not().empty(), why_not());
+    for (const std::string& place : {std::string("disk"), std::string("state/pools/big")}) {
+        CAPTURE(place);
+        StorageWorld world;
+        const std::string source = world.dir() + "/" + place;
+        const std::string aside =
+            fs::path(source).parent_path().string() + "/.ctl-tmp-" + fs::path(source).filename().string();
+        fs::create_directories(aside);
+        world.must(Verb::create, "pool/big", Pool{"dir", source});
+        CHECK_FALSE(fs::exists(aside));
+        fs::remove(source + "/containers");
+        fs::rename(source, aside);
+        world.must(Verb::create, "pool/big", Pool{"dir", source});
+        CHECK_FALSE(fs::exists(aside));
+        fs::remove(source + "/containers");
+        fs::rename(source, aside);
+        fs::remove(aside + "/.ctl-pool");
+        if (place == "disk") world.must(Verb::remove, "pool/big", Pool{"dir", source});
+        else world.must(Verb::create, "pool/big", Pool{"dir", source});
+        CHECK_FALSE(fs::exists(aside));
+        world.must(Verb::remove, "pool/big", Pool{"dir", source});
+        CHECK_FALSE(fs::exists(source));
+    }
 }
 
 TEST_CASE("a pool on a file is refused before the first change") {
