@@ -8,6 +8,7 @@
 #include "cli/planning.h"
 #include "cli/terminal.h"
 #include "model/state_json.h"
+#include "reconcile/lock.h"
 
 namespace ctl::cli {
 
@@ -43,6 +44,13 @@ void note_refusals(const std::vector<Error>& refusals, reconcile::Plan& plan) {
         plan.notes.warning("preflight", "apply would be refused: " + error.str(), error.where());
 }
 
+/// What a run that is still going has begun looks the same as what an interrupted one left.
+void note_holder(const GlobalOptions& global, reconcile::Plan& plan) {
+    if (const auto holder = reconcile::Lock::holder(global.state_dir))
+        plan.notes.warning("busy", fmt::format("another ctl is changing this host: {}", *holder), {},
+                           "plan again when it is done: what it is in the middle of counts as interrupted here");
+}
+
 Result<reconcile::Prepared> prepare_plan(const PlanOptions& options, const GlobalOptions& global,
                                          const model::resource::Stack& stack) {
     reconcile::SilentReporter silent;
@@ -51,6 +59,7 @@ Result<reconcile::Prepared> prepare_plan(const PlanOptions& options, const Globa
         CTL_ASSIGN(Session session, Session::open(global));
         const auto environment = session.environment(silent);
         CTL_ASSIGN(auto prepared, reconcile::prepare(environment, stack, prepare_options));
+        note_holder(global, prepared.plan);
         if (prepared.is_applicable()) note_refusals(reconcile::preflight(environment, prepared.plan), prepared.plan);
         return prepared;
     }

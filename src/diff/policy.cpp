@@ -25,6 +25,13 @@ bool is_guarded(const Input& input, const Change& change) {
     return recorded != input.recorded.end() && recorded->second.lifecycle.prevent_destroy;
 }
 
+/// What runs can't drift from what it was started with: a run before has stored these values and put the restart off.
+bool is_stored(const Change& change) {
+    return std::all_of(change.fields.begin(), change.fields.end(), [](const FieldChange& field) {
+        return field.effect == Effect::restart && field.cause == Cause::drift;
+    });
+}
+
 Effect dearest(const std::vector<FieldChange>& fields, bool with_restart) {
     Effect effect = Effect::live;
     for (const auto& field : fields)
@@ -52,7 +59,7 @@ bool apply_restart_policy(const Input& input, Change& change, Diagnostics& diagn
         case OnRestartNeeded::defer:
             change.deferred = true;
             change.effect = dearest(change.fields, false);
-            change.reason += "; pending restart";
+            change.reason = is_stored(change) ? "stored; pending restart" : change.reason + "; pending restart";
             return true;
         case OnRestartNeeded::never: {
             const auto field = std::find_if(change.fields.begin(), change.fields.end(),

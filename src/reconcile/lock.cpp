@@ -78,6 +78,15 @@ Result<Lock> Lock::acquire(const std::filesystem::path& state_dir, const std::st
     return lock;
 }
 
+std::optional<std::string> Lock::holder(const std::filesystem::path& state_dir) {
+    const Fd fd(::open((state_dir / "lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    struct flock whole {};
+    whole.l_type = F_WRLCK;
+    whole.l_whence = SEEK_SET;
+    if (!fd || ::fcntl(fd.get(), F_OFD_GETLK, &whole) != 0 || whole.l_type == F_UNLCK) return std::nullopt;
+    return read_holder(fd.get());
+}
+
 Lock::~Lock() {
     // So that the next holder's waiters never read our name. Should it fail, they read an old name: no harm.
     if (fd_ && ::ftruncate(fd_.get(), 0) != 0) return;

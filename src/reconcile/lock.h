@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "base/fd.h"
@@ -17,6 +18,9 @@ public:
     /// and since when. The file itself stays.
     [[nodiscard]] static Result<Lock> acquire(const std::filesystem::path& state_dir, const std::string& command,
                                               Clock& clock, std::chrono::milliseconds wait = std::chrono::milliseconds(0));
+
+    /// Who holds it at this moment, in the words of acquire()'s error. Nothing when nobody does, or when it can't be read.
+    [[nodiscard]] static std::optional<std::string> holder(const std::filesystem::path& state_dir);
 
     Lock(Lock&&) noexcept = default;
     Lock& operator=(Lock&&) = delete;

@@ -31,6 +31,21 @@ TEST_CASE("a lock is free again when its holder is gone") {
     CHECK(Lock::acquire(folder.path(), "second", clock));
 }
 
+TEST_CASE("who only looks is told who holds the lock, and takes nothing") {
+    const TemporaryFolder folder;
+    SystemClock clock;
+    CHECK_FALSE(Lock::holder(folder.path()));
+    {
+        const auto lock = Lock::acquire(folder.path(), "ctl apply -f a.yaml", clock);
+        REQUIRE(lock);
+        const auto holder = Lock::holder(folder.path());
+        REQUIRE(holder);
+        CHECK(holder->find("ctl apply -f a.yaml") != std::string::npos);
+    }
+    CHECK_FALSE(Lock::holder(folder.path()));
+    CHECK(Lock::acquire(folder.path(), "second", clock));
+}
+
 TEST_CASE("a waiter gets the lock when the holder lets go before the deadline") {
     const TemporaryFolder folder;
     SystemClock clock;
