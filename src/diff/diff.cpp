@@ -76,7 +76,12 @@ private:
             else create(id, desired, nullptr, in_.recorded.contains(id) ? "gone from the host" : "new in the stack");
             return;
         }
+        if (const ObjectId* maker = goes_with(id, desired)) {
+            create(id, desired, nullptr, fmt::format("{} goes, and what it made with it", maker->str()));
+            return;
+        }
         if (!desired.borrowed && is_foreign(id, desired, *observed)) return;
+        if (const ObjectId* maker = is_handed_over(id, desired, *observed)) return hand_over(id, desired, *observed, *maker);
         update(id, desired, *observed);
     }
 
@@ -159,12 +164,43 @@ private:
         return desired.where;
     }
 
-    /// The object in this plan whose making also makes the borrowed one: a link brings its sysctls, an OVS bridge its link.
+    /// The object in this plan whose making also makes the borrowed one: a link brings its sysctls, an OVS bridge or port
+    /// its link.
     const ObjectId* made_with(const ObjectId& id, const Entry& desired) const {
         for (const auto& need : desired.needs) {
-            const bool brings = id.kind == ObjectKind::sysctl || need.id.kind == ObjectKind::ovs_bridge;
+            const bool brings = id.kind == ObjectKind::sysctl || makes_links(need.id);
             const Entry* maker = find(in_.desired, need.id);
             if (brings && maker != nullptr && !in_.observed.contains(need.id)) return &need.id;
+        }
+        return nullptr;
+    }
+
+    static bool makes_links(const ObjectId& id) {
+        return id.kind == ObjectKind::ovs_bridge || id.kind == ObjectKind::ovs_port;
+    }
+
+    /// What we made ourselves and somebody in this plan shall make from now on: a bridge that becomes one of Open vSwitch.
+    const ObjectId* is_handed_over(const ObjectId& id, const Entry& desired, const Entry& observed) const {
+        const Entry* recorded = find(in_.recorded, id);
+        const bool was_ours = recorded != nullptr && !recorded->borrowed && observed.mark != Mark::none;
+        return desired.borrowed && was_ours ? made_with(id, desired) : nullptr;
+    }
+
+    void hand_over(const ObjectId& id, const Entry& desired, const Entry& observed, const ObjectId& maker) {
+        Change change{id, Verb::replace, Effect::replace, {}, fmt::format("comes with {} from now on", maker.str())};
+        change.desired = desired;
+        change.observed = with_needs(observed, id);
+        changes_.emplace(id, std::move(change));
+    }
+
+    /// The reverse: who made the thing that we shall make is of ours, and leaves the stack.
+    const ObjectId* goes_with(const ObjectId& id, const Entry& desired) const {
+        const Entry* recorded = find(in_.recorded, id);
+        if (desired.borrowed || recorded == nullptr || !recorded->borrowed) return nullptr;
+        for (const auto& need : recorded->needs) {
+            const Entry* maker = find(in_.observed, need.id);
+            if (makes_links(need.id) && !in_.desired.contains(need.id) && maker != nullptr && maker->mark != Mark::none)
+                return &need.id;
         }
         return nullptr;
     }

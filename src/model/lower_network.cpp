@@ -2,6 +2,8 @@
 
 #include "base/text.h"
 #include "model/lowering.h"
+#include "model/open_vswitch.h"
+#include "model/tunnels.h"
 #include "model/value_types.h"
 
 namespace ctl::model {
@@ -41,9 +43,9 @@ bool has_family(const std::set<Cidr>& addresses, IpAddress::Family family) {
     return false;
 }
 
-/// What bridges and macvlan networks have in common: their own link on the host.
-Link common_link(Lowering& lowering, const resource::Network& network, std::string_view mtu_key,
-                 std::map<std::string, SourceSpan>& places) {
+}  // namespace
+
+Link network_link(Lowering& lowering, const resource::Network& network, std::map<std::string, SourceSpan>& places) {
     Link link;
     link.up = true;
     const auto& addresses = lowering.network_addresses[network.name.text] = own_addresses(lowering, network);
@@ -52,14 +54,15 @@ Link common_link(Lowering& lowering, const resource::Network& network, std::stri
     link.ipv6 = has_family(addresses, IpAddress::Family::v6);
     for (const std::string_view key : {"ipv4.address", "ipv6.address"})
         if (const Value* value = find_value(network.config, key)) places["addresses"] = value->where;
-    if (const Value* mtu = find_value(network.config, mtu_key)) {
-        if (const auto bytes = parse_mtu(mtu->text)) link.mtu = *bytes;
-        places["mtu"] = mtu->where;
-    }
+    const bool is_macvlan = network.type.text == "macvlan";
+    const Value* mtu = find_value(network.config, is_macvlan ? "mtu" : "bridge.mtu");
+    if (mtu != nullptr) places["mtu"] = mtu->where;
+    if (!is_macvlan) link.mtu = bridge_mtu(network);
+    else if (mtu != nullptr) link.mtu = parse_mtu(mtu->text);
     return link;
 }
 
-void lower_routing(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
+void lower_routing(Lowering& lowering, const resource::Network& network, const ResourceRef& owner, const ObjectId& maker) {
     const std::string& name = network.name.text;
     for (const auto& [family, key] : {std::pair{IpAddress::Family::v4, "ipv4"}, std::pair{IpAddress::Family::v6, "ipv6"}}) {
         if (!has_family(lowering.network_addresses[name], family)) continue;
@@ -67,9 +70,11 @@ void lower_routing(Lowering& lowering, const resource::Network& network, const R
         Entry& entry = lowering.add({ObjectKind::sysctl, interface_sysctl(key, name, "forwarding")}, Sysctl{.value = "1"},
                                     owner, network.name.where);
         entry.borrowed = true;
-        entry.needs = {{{ObjectKind::link, name}, Bond::reapply}};
+        entry.needs = {{{ObjectKind::link, name}, Bond::reapply}, {maker, Bond::reapply}};
     }
 }
+
+namespace {
 
 void lower_external_interfaces(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
     const Value* value = find_value(network.config, "bridge.external_interfaces");
@@ -88,7 +93,7 @@ void lower_external_interfaces(Lowering& lowering, const resource::Network& netw
 void lower_bridge(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
     const std::string& name = network.name.text;
     std::map<std::string, SourceSpan> places;
-    Link link = common_link(lowering, network, "bridge.mtu", places);
+    Link link = network_link(lowering, network, places);
     link.type = LinkType::bridge;
     if (const Value* mac = find_value(network.config, "bridge.hwaddr")) {
         link.mac = parse_mac(mac->text);
@@ -100,7 +105,7 @@ void lower_bridge(Lowering& lowering, const resource::Network& network, const Re
     }
     Entry& entry = lowering.add({ObjectKind::link, name}, link, owner, network.name.where);
     entry.places = std::move(places);
-    lower_routing(lowering, network, owner);
+    lower_routing(lowering, network, owner, {ObjectKind::link, name});
     lower_external_interfaces(lowering, network, owner);
     if (find_value(network.config, "ipv4.address") != nullptr && !link.addresses->empty() &&
         bool_value(network.config, "ipv4.dhcp", true)) {
@@ -112,7 +117,7 @@ void lower_bridge(Lowering& lowering, const resource::Network& network, const Re
 
 void lower_macvlan(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
     std::map<std::string, SourceSpan> places;
-    Link link = common_link(lowering, network, "mtu", places);
+    Link link = network_link(lowering, network, places);
     link.type = LinkType::macvlan;
     const Value* parent = find_value(network.config, "parent");
     if (parent != nullptr) {
@@ -133,6 +138,7 @@ void lower_macvlan(Lowering& lowering, const resource::Network& network, const R
 void lower_network(Lowering& lowering, const resource::Network& network) {
     const ResourceRef owner{lowering.stack.name, "Network", network.name.text};
     if (network.type.text == "macvlan") lower_macvlan(lowering, network, owner);
+    else if (is_ovs_network(network)) lower_ovs_network(lowering, network, owner);
     else lower_bridge(lowering, network, owner);
 }
 

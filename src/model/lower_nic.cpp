@@ -2,6 +2,8 @@
 
 #include "base/text.h"
 #include "model/lowering.h"
+#include "model/open_vswitch.h"
+#include "model/tunnels.h"
 #include "model/value_types.h"
 
 namespace ctl::model {
@@ -48,7 +50,10 @@ public:
         } else {
             link.type = LinkType::veth;
             link.peer = host_name();
-            lower_host_end(type == "bridged" ? parent() : std::string(), link.mtu);
+            const bool is_on_ovs = type == "bridged" && network() != nullptr && is_ovs_network(*network());
+            lower_host_end(type == "bridged" && !is_on_ovs ? parent() : std::string(), link.mtu);
+            if (is_on_ovs) ovs_port_ = lower_ovs_nic(lowering_, *network(), device_, *host_end_, owner_);
+            if (ovs_port_) lowering_.desired.at(*ovs_port_).lifecycle.prune = container_.lifecycle.prune;
         }
         Entry& entry = lowering_.add(id_, link, owner_, device_.where);
         entry.needs = std::move(needs);
@@ -63,6 +68,8 @@ public:
 
     [[nodiscard]] const ObjectId& id() const { return id_; }
     [[nodiscard]] std::optional<ObjectId> host_end() const { return host_end_; }
+    /// Where the network is one of Open vSwitch: the host end's port.
+    [[nodiscard]] std::optional<ObjectId> ovs_port() const { return ovs_port_; }
     [[nodiscard]] const std::string& interface() const { return interface_; }
     [[nodiscard]] bool has_address() const { return has_address_; }
 
@@ -109,6 +116,7 @@ private:
         if (!value && network() != nullptr) {
             const Value* inherited = find_value(network()->config, network()->type.text == "macvlan" ? "mtu" : "bridge.mtu");
             if (inherited != nullptr) value = *inherited;
+            else if (network()->type.text != "macvlan") return bridge_mtu(*network());
         }
         if (!value) return std::nullopt;
         places_["mtu"] = value->where;
@@ -239,6 +247,7 @@ private:
     std::string interface_;
     ObjectId id_;
     std::optional<ObjectId> host_end_;
+    std::optional<ObjectId> ovs_port_;
     std::map<std::string, std::string> old_settings_;
     std::map<std::string, SourceSpan> places_;
     bool has_address_ = false;
@@ -264,6 +273,7 @@ LoweredNics lower_nics(Lowering& lowering, const resource::Container& container,
         nic.lower();
         result.links.push_back(nic.id());
         if (nic.host_end()) result.links.push_back(*nic.host_end());
+        if (nic.ovs_port()) result.links.push_back(*nic.ovs_port());
         if (!nic.has_address()) result.by_dhcp.push_back(nic.interface());
     }
     return result;

@@ -58,6 +58,19 @@ void lower_network(Lowering& lowering, const resource::Network& network);
 void lower_network_services(Lowering& lowering, const resource::Network& network);
 void lower_container(Lowering& lowering, const resource::Container& container);
 
+/// What bridges and macvlan networks have in common: their own link on the host, up, with its addresses and MTU.
+[[nodiscard]] Link network_link(Lowering& lowering, const resource::Network& network,
+                                std::map<std::string, SourceSpan>& places);
+/// Lets the kernel route between a network's link and others, where its keys ask for it. `maker`: with whom the link comes
+/// and goes.
+void lower_routing(Lowering& lowering, const resource::Network& network, const ResourceRef& owner, const ObjectId& maker);
+
+/// A network whose bridge is one of Open vSwitch: the bridge or fake bridge, its link, its external ports and tunnels.
+void lower_ovs_network(Lowering& lowering, const resource::Network& network, const ResourceRef& owner);
+/// The port of a NIC's host end on such a network.
+ObjectId lower_ovs_nic(Lowering& lowering, const resource::Network& network, const resource::Device& device,
+                       const ObjectId& host_end, const ResourceRef& owner);
+
 /// Whether our DHCP server gives out addresses of the family ("ipv4" or "ipv6") on the network.
 [[nodiscard]] bool serves_dhcp(const Lowering& lowering, std::string_view network, std::string_view family);
 

@@ -191,11 +191,11 @@ struct OvsPort {
     std::optional<std::vector<std::string>> trunks;             ///< VLANs let through tagged, decimal, ascending
     std::optional<std::string> vlan_mode;                       ///< access, trunk, native-tagged or native-untagged
     std::optional<bool> fake_bridge;                            ///< shown to others as a bridge of its own
-    std::optional<std::int64_t> mtu;                            ///< bytes
-
     std::optional<std::string> mac;                             ///< of an internal port; lower-case, colons
-    static constexpr auto fields() {
+    std::optional<std::int64_t> mtu;                            ///< bytes
     std::optional<bool> plugged;  ///< the switch has its interface, and that is still the link it was given
+
+    static constexpr auto fields() {
         return std::tuple{field("bridge", &OvsPort::bridge, Effect::live),
                           field("type", &OvsPort::type, Effect::replace),
                           field("options", &OvsPort::options, Effect::live),

@@ -89,10 +89,15 @@ void check_mtu(Validation& validation, const Value& value, const resource::Netwo
 void validate_names(Validation& validation);
 void validate_networks(Validation& validation);
 void validate_interface_owners(Validation& validation);
+/// What only bridges of Open vSwitch have: controllers, VLANs of another bridge.
+void validate_open_vswitch(Validation& validation);
+void validate_tunnels(Validation& validation);
 void validate_containers(Validation& validation);
 
 /// The checks of one device that concern nothing else in its container; it has to be complete, not an override.
 void validate_nic(Validation& validation, const std::string& device_name, const resource::Device& device);
+/// Its vlan and vlan.tagged.
+void validate_nic_vlans(Validation& validation, const std::string& device_name, const resource::Device& device);
 void validate_disk(Validation& validation, const std::string& device_name, const resource::Device& device);
 
 /// The link a NIC hangs on: a declared network or an interface of the host; null for p2p.

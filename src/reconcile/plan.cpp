@@ -59,7 +59,7 @@ const std::vector<Need>& needs_of(const diff::SharedEntry& entry) {
 
 /// A name or number that only one link at a time can have: what must be free before a link with it is made.
 std::vector<std::string> scarce_keys(const ObjectId& id, const Entry& entry) {
-    if (id.kind == ObjectKind::ovs_bridge) return {"interface " + id.name};
+    if (id.kind == ObjectKind::ovs_bridge || id.kind == ObjectKind::ovs_port) return {"interface " + id.name};
     const auto* link = std::get_if<model::Link>(&entry.object);
     if (link == nullptr) return {};
     std::vector<std::string> keys{"interface " + id.name};
