@@ -67,6 +67,13 @@ function(ctl_driver name)
   install(TARGETS ctl-driver-${name} LIBRARY DESTINATION lib/ctl/drivers)
 endfunction()
 
+# Seconds. Sanitizers take several times as long.
+if(CTL_SANITIZE)
+  set(CTL_TEST_TIMEOUT 3600)
+else()
+  set(CTL_TEST_TIMEOUT 900)
+endif()
+
 # ctl_test(name LABEL label SOURCES … LIBS …): a doctest program and its CTest entry. Labels: unit, golden, property, root, vm.
 # What has the label root must leave the machine as it was: tests/support looks before the first of them and after the last.
 function(ctl_test name)
@@ -76,7 +83,7 @@ function(ctl_test name)
   target_compile_definitions(${name} PRIVATE CTL_SOURCE_DIR="${PROJECT_SOURCE_DIR}" CTL_BINARY_DIR="${CMAKE_BINARY_DIR}")
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT 900)
+  set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${CTL_TEST_TIMEOUT})
   if(arg_LABEL STREQUAL root)
     set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED machine)
   endif()
