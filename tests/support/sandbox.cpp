@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "cli/sandbox/open_vswitch.h"
 #include "cli/sandbox/sandbox.h"
 #include "support/spawn.h"
 #include "support/wait.h"
@@ -157,14 +158,6 @@ Output Sandbox::lan_sh(const std::string& script, std::chrono::seconds deadline)
     return run({"ip", "netns", "exec", "lan", "sh", "-c", script}, deadline);
 }
 
-void Sandbox::start_open_vswitch() const {
-    must(R"(set -e
-        export OVS_RUNDIR=/run/openvswitch OVS_LOGDIR=/run/openvswitch OVS_DBDIR=/run/openvswitch
-        mkdir -p $OVS_RUNDIR
-        ovsdb-tool create $OVS_DBDIR/conf.db /usr/share/openvswitch/vswitch.ovsschema
-        ovsdb-server $OVS_DBDIR/conf.db --remote=punix:$OVS_RUNDIR/db.sock --detach --pidfile --log-file > $OVS_LOGDIR/start.log 2>&1
-        ovs-vsctl --no-wait init
-        ovs-vswitchd unix:$OVS_RUNDIR/db.sock --detach --pidfile --log-file >> $OVS_LOGDIR/start.log 2>&1)");
-}
+void Sandbox::start_open_vswitch() const { must(cli::open_vswitch_script); }
 
 }  // namespace ctl::testing

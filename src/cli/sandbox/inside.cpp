@@ -21,6 +21,7 @@
 
 #include "base/text.h"
 #include "cli/sandbox/mounts.h"
+#include "cli/sandbox/open_vswitch.h"
 
 namespace ctl::cli {
 
@@ -144,7 +145,8 @@ Status make_world(const Inside& inside) {
     // A sandbox in this one keeps its scratch in ours, so that whatever becomes of it goes with us.
     CTL_TRY(replace_directory(inside.scratch, "nested", inside.scratch.base));
     if (::sethostname("sandbox", std::strlen("sandbox")) != 0) return system_error(errno, "set the host name");
-    return bring_loopback_up();
+    CTL_TRY(bring_loopback_up());
+    return inside.options.open_vswitch ? start_open_vswitch(inside.signals_before) : ok();
 }
 
 void say_failure(int fd, const Error& error) {

@@ -11,6 +11,8 @@ namespace ctl::cli {
 struct SandboxOptions {
     /// A directory that becomes /var/lib/ctl inside and stays afterwards; without it the state is thrown away.
     std::optional<std::string> keep_state;
+    /// With an ovsdb-server and an ovs-vswitchd of its own, at the usual place.
+    bool open_vswitch = false;
 };
 
 /// Runs argv (argv[0] looked up in PATH) in a throwaway host: mount, network, pid, ipc, uts and cgroup namespaces of its
