@@ -35,10 +35,13 @@ public:
 private:
     [[nodiscard]] const Value* key(std::string_view name) const { return find_value(network_.config, name); }
 
-    /// Left alone, a bridge takes the lowest MAC of its ports, and its neighbours lose it whenever a port comes or goes.
+    /// Left alone, a bridge takes the lowest MAC of its ports, and its neighbours lose it whenever a port comes or goes. But
+    /// ours is derived from its name: on a segment that other hosts are on, theirs of that name would have it too.
     std::optional<std::string> own_mac(const std::set<Cidr>& addresses) {
         if (const Value* mac = key("bridge.hwaddr")) return parse_mac(mac->text);
-        if (addresses.empty()) return std::nullopt;
+        const bool has_neighbours = key("bridge.external_interfaces") != nullptr ||
+                                    fake_bridge_parent(network_) != nullptr || !tunnels_of(network_).empty();
+        if (addresses.empty() || has_neighbours) return std::nullopt;
         return lowering_.allocator.mac("network-mac/" + name_);
     }
 

@@ -1,0 +1,325 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "base/process.h"
+#include "base/text.h"
+#include "lab.h"
+#include "support/wait.h"
+
+// Networks of Open vSwitch in sandboxes that have one of their own, judged by ovs-vsctl, ping and tcpdump.
+
+namespace ctl::testing {
+namespace {
+
+constexpr std::chrono::seconds patience{40};
+
+std::string trim(const std::string& text) { return std::string(trimmed(text)); }
+
+/// Traces of ctl that were not there before. The switch keeps its own device once it has had a bridge.
+void check_nothing_left(const Lab& lab, const std::set<std::string>& before) {
+    const std::set<std::string> furniture{"/var/lib/ctl/images/sha256", "/var/lib/ctl/images/.lock", "link ovs-netdev"};
+    std::vector<std::string> left;
+    for (const auto& trace : lab.traces())
+        if (!before.contains(trace) && !furniture.contains(trace)) left.push_back(trace);
+    CHECK_MESSAGE(left.empty(), "left behind: ", joined(left, "\n"));
+}
+
+/// All rows of the tables that we write to, without what counts and without what the switch says of itself.
+std::string rows(const Lab& lab) {
+    return lab.must(
+        "for table in bridge port interface controller; do ovs-vsctl --bare --columns=_uuid list $table; done | sort");
+}
+
+/// A host whose enp4s0f1 leads to a switch of others, with VLAN 409 and VLAN 20 untagged at a namespace each.
+void add_switch(const Lab& lab) {
+    lab.must(R"(set -e
+        ip link add enp4s0f1 type veth peer name sw-trunk
+        ip link set sw-trunk up
+        ovs-vsctl add-br switch -- set bridge switch datapath_type=netdev -- add-port switch sw-trunk
+        for vlan in 409 20; do
+            ip netns add lan$vlan
+            ip link add sw$vlan type veth peer name lan0 netns lan$vlan
+            ip link set sw$vlan up
+            ip -n lan$vlan link set lan0 up
+            ovs-vsctl add-port switch sw$vlan tag=$vlan
+        done
+        ip -n lan409 addr add 10.40.9.200/24 dev lan0
+        ip -n lan20 addr add 10.40.20.200/24 dev lan0)");
+}
+
+bool netns_pings(const Lab& lab, const std::string& netns, const std::string& address) {
+    return wait_until([&] { return lab.sh("ip netns exec " + netns + " ping -c 1 -W 1 " + address).exit_code == 0; },
+                      patience);
+}
+
+bool is_silent(const Lab& lab, const std::string& netns, const std::string& address) {
+    return lab.sh("ip netns exec " + netns + " ping -c 2 -i 0.2 -W 1 " + address).exit_code != 0;
+}
+
+/// A link between two sandboxes, called enp4s0f0 in both. It is born in their namespaces: this machine never has it.
+void join(const Lab& one, const Lab& other) {
+    const auto made = run_process({"ip", "link", "add", "enp4s0f0", "netns", std::to_string(one.init()), "type", "veth",
+                                   "peer", "name", "enp4s0f0", "netns", std::to_string(other.init())},
+                                  patience);
+    REQUIRE(made);
+    REQUIRE_MESSAGE(made->exit_code == 0, made->err);
+}
+
+std::string with(std::string text, const std::string& from, const std::string& to) {
+    for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+        text.replace(at, from.size(), to);
+    return text;
+}
+
+/// The same example as the other host has it.
+std::string mirrored(std::string text) {
+    text = with(with(with(text, "192.0.2.11", "@"), "192.0.2.12", "192.0.2.11"), "@", "192.0.2.12");
+    return with(with(text, ".0.11/24}", ".0.12/24}"), "app1", "app2");
+}
+
+const std::string ground = R"(
+storage_pools: [{name: default, driver: dir}]
+images: [{name: busybox, source: {type: busybox}}]
+profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
+)";
+
+/// A bridge with an address and a container on it.
+const std::string small_stack = "stack: small\n" + ground + R"(
+networks:
+- {name: ovs0, config: {bridge.driver: openvswitch, ipv4.address: 10.60.0.1/24, ipv4.dhcp: false, ipv6.address: none}}
+containers:
+- name: web
+  image: busybox
+  devices: {eth0: {type: nic, network: ovs0, host_name: web0, ipv4.address: 10.60.0.2}}
+)";
+
+}  // namespace
+
+TEST_CASE(
+    "01: a container on a bridge of Open vSwitch gets its address from us and reaches the LAN, which does not reach it") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.start_open_vswitch();
+    lab.add_lan("eth9", {"192.0.2.1/24"}, {"192.0.2.2/24"});
+    const auto before = lab.traces();
+    const std::string rows_before = rows(lab);
+    const std::string example = "manifests/examples/01-open-vswitch-network.yaml";
+    lab.must_apply(example);
+
+    const auto addresses = [&] {
+        return trim(
+            lab.must("ip -j addr show ovs-br0 | jq -r '[.[].addr_info[] | select(.scope == \"global\") | "
+                     "\"\\(.local)/\\(.prefixlen)\"] | sort | join(\" \")'"));
+    };
+    const std::string chosen = addresses();
+    CHECK_MESSAGE((chosen.starts_with("10.") && chosen.find("/24 fd42:") != std::string::npos), chosen);
+    std::string own;
+    CHECK(wait_until(
+        [&] {
+            own = trim(lab.in_netns("test", "ip -j -4 addr show eth0 | jq -r '.[0].addr_info[0].local // \"\"'").out);
+            return !own.empty();
+        },
+        patience));
+    CHECK(own.substr(0, own.rfind('.')) == chosen.substr(0, chosen.find('/')).substr(0, own.rfind('.')));
+    CHECK(trim(lab.must("ovs-vsctl list-ports ovs-br0 | wc -l")) == "1");
+    CHECK(trim(lab.must("ovs-vsctl port-to-br $(ovs-vsctl list-ports ovs-br0)")) == "ovs-br0");
+    CHECK_MESSAGE(lab.pings("test", "192.0.2.2"), "through NAT");
+    CHECK(lab.lan_sh("ping -c 1 -W 1 " + own).exit_code != 0);
+    lab.must_apply(example);
+    CHECK(addresses() == chosen);
+
+    lab.must_delete(example);
+    check_nothing_left(lab, before);
+    CHECK(rows(lab) == rows_before);
+}
+
+TEST_CASE("09: containers in a VLAN of an Open vSwitch bridge, whose frames leave the NIC tagged") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.start_open_vswitch();
+    add_switch(lab);
+    const auto before = lab.traces();
+    const std::string rows_before = rows(lab);
+    const std::string example = "manifests/examples/09-ovs-vlan-fake-bridge.yaml";
+    lab.must_apply(example);
+
+    CHECK(trim(lab.must("ovs-vsctl list-br | sort | tr '\\n' ' '")) == "ctr-bridge switch vlan409");
+    CHECK(trim(lab.must("ovs-vsctl br-to-parent vlan409")) == "ctr-bridge");
+    CHECK(trim(lab.must("ovs-vsctl br-to-vlan vlan409")) == "409");
+    CHECK(trim(lab.must("ovs-vsctl get-controller ctr-bridge")) == "tcp:127.0.0.1:6653");
+    CHECK(trim(lab.must("ovs-vsctl get-fail-mode ctr-bridge")) == "standalone");
+    CHECK(trim(lab.must("ovs-vsctl list-ports vlan409 | wc -l")) == "1");
+
+    // Until the switch has given its controller up, it forwards nothing.
+    CHECK_MESSAGE(netns_pings(lab, "lan409", "10.40.9.11"), "from the VLAN behind the NIC");
+    CHECK_MESSAGE(lab.pings("app1", "10.40.9.200"), "to it");
+    CHECK_MESSAGE(netns_pings(lab, "lan409", "10.40.9.1"), "to the host's address in it");
+    CHECK(netns_pings(lab, "lan20", "10.40.20.12"));
+    CHECK(netns_pings(lab, "lan20", "10.40.20.13"));
+    // The right addresses in the wrong VLAN find nobody.
+    lab.must("ip -n lan20 addr add 10.40.9.201/24 dev lan0");
+    CHECK(is_silent(lab, "lan20", "10.40.9.11"));
+    lab.must("ip -n lan20 addr del 10.40.9.201/24 dev lan0");
+
+    const std::string seen = lab.must(
+        "timeout 10 tcpdump -i sw-trunk -n -e -c 2 'vlan 409 and icmp' 2> /run/tcpdump & "
+        "for i in $(seq 50); do grep -q listening /run/tcpdump && break; sleep 0.1; done; "
+        "ip netns exec lan409 ping -c 3 -i 0.2 10.40.9.11 > /dev/null; wait");
+    CHECK_MESSAGE(seen.find("vlan 409") != std::string::npos, seen);
+    const std::string app3 = trim(lab.must("ovs-vsctl --bare --columns=name find port vlan_mode=native-untagged"));
+    CHECK(trim(lab.must("ovs-vsctl get port " + app3 + " trunks tag | tr '\\n' ' '")) == "[409] 20");
+
+    lab.must_delete(example);
+    check_nothing_left(lab, before);
+    CHECK(rows(lab) == rows_before);
+    CHECK(trim(lab.must("ip -j link show enp4s0f1 | jq -r '.[0].ifname'")) == "enp4s0f1");
+}
+
+TEST_CASE("09: a VLAN changes on the running container's port, and nothing else") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.start_open_vswitch();
+    add_switch(lab);
+    const std::string text = Lab::source("manifests/examples/09-ovs-vlan-fake-bridge.yaml");
+    const std::string file = lab.write("stack.yaml", text);
+    lab.must_apply(file);
+    CHECK(netns_pings(lab, "lan20", "10.40.20.12"));
+    const Facts facts = lab.facts();
+    const std::string all = rows(lab);
+
+    lab.write("stack.yaml", with(text, "vlan: 20, ipv4.address: 10.40.20.12", "vlan: 21, ipv4.address: 10.40.20.12"));
+    const auto planned = lab.planned(file);
+    REQUIRE(planned.size() == 1);
+    CHECK(planned.front().find("update live: tag changed") != std::string::npos);
+    lab.must_apply(file);
+    CHECK(changed_keys(facts, lab.facts()).empty());
+    CHECK(rows(lab) == all);
+    CHECK(is_silent(lab, "lan20", "10.40.20.12"));
+}
+
+TEST_CASE("10 and 11: containers of two hosts are on one segment by a tunnel") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    std::string example;
+    std::string net;
+    SUBCASE("GRE") {
+        example = "manifests/examples/10-gre-two-hosts.yaml";
+        net = "10.10.0.";
+    }
+    SUBCASE("VXLAN") {
+        example = "manifests/examples/11-vxlan-two-hosts.yaml";
+        net = "10.11.0.";
+    }
+    const Lab one;
+    const Lab other;
+    for (const Lab* lab : {&one, &other}) lab->start_open_vswitch();
+    join(one, other);
+    const auto before = one.traces();
+    const std::string rows_before = rows(one);
+    one.must_apply(example);
+    const std::string mirror = other.write("stack.yaml", mirrored(Lab::source(example)));
+    other.must_apply(mirror);
+
+    CHECK(one.pings("", "192.0.2.12"));
+    CHECK(one.pings("app1", net + "12"));
+    CHECK(other.pings("app2", net + "11"));
+    CHECK(trim(one.in_netns("app1", "ip -j link show eth0 | jq '.[0].mtu'").out) == "1400");
+    CHECK_MESSAGE(one.in_netns("app1", "ping -c 1 -W 2 -M do -s 1372 " + net + "12").exit_code == 0, "a whole packet");
+    CHECK_MESSAGE(one.in_netns("app1", "ping -c 1 -W 2 -M do -s 1373 " + net + "12").exit_code != 0, "one that is too big");
+    // The same neighbour, seen by its own MAC: layer 2.
+    const std::string mac = trim(other.in_netns("app2", "ip -j link show eth0 | jq -r '.[0].address'").out);
+    CHECK(one.in_netns("app1", "ip neigh show " + net + "12").out.find(mac) != std::string::npos);
+
+    one.must_delete(example);
+    check_nothing_left(one, before);
+    CHECK(rows(one) == rows_before);
+}
+
+TEST_CASE("Open vSwitch is needed only by those who declare it") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    const Output plan = lab.plan(lab.write("ovs.yaml", small_stack));
+    CHECK(plan.exit_code == 10);
+    CHECK_MESSAGE(plan.err.find("needs Open vSwitch") != std::string::npos, plan.err);
+    CHECK(plan.err.find("apt-get install openvswitch-switch") != std::string::npos);
+    CHECK(lab.plan("manifests/examples/quickstart.yaml").exit_code == 2);
+    const Output apply = lab.apply(lab.write("ovs.yaml", small_stack));
+    CHECK(apply.exit_code == 10);
+    CHECK(lab.sh("ip link show ovs0").exit_code != 0);
+    CHECK(lab.sh("test -e /var/lib/ctl/pools/default").exit_code != 0);
+}
+
+TEST_CASE("a bridge or port that somebody deletes is put back, and the containers run on") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.start_open_vswitch();
+    lab.must("mkdir -p /run/manifests");
+    const std::string file = lab.write("stack.yaml", small_stack);
+    const auto is_well = [&] { return lab.sh("ping -c 1 -W 1 10.60.0.2").exit_code == 0; };
+
+    SUBCASE("by the next apply") {
+        lab.must_apply(file);
+        CHECK(lab.pings("", "10.60.0.2"));
+        const std::string init = lab.init_pid("web");
+        SUBCASE("a bridge") { lab.must("ovs-vsctl del-br ovs0"); }
+        SUBCASE("a port") { lab.must("ovs-vsctl del-port web0"); }
+        SUBCASE("the container's link") { lab.must("ip link del web0"); }
+        CHECK(!is_well());
+        lab.must_apply(file);
+        CHECK(lab.pings("", "10.60.0.2"));
+        CHECK(lab.must("sysctl -n net.ipv4.conf.ovs0.forwarding") == "1\n");
+        CHECK(lab.init_pid("web") == init);
+        lab.must_delete(file);
+    }
+    SUBCASE("by watch") {
+        lab.must("cp " + file + " /run/manifests/stack.yaml");
+        lab.must("(" CTL_BINARY_DIR "/ctl watch /run/manifests > /run/watch.log 2>&1 & echo $! > /run/watch.pid)");
+        REQUIRE_MESSAGE(wait_until(is_well, std::chrono::seconds{60}), lab.must("cat /run/watch.log"));
+        SUBCASE("a bridge") { lab.must("ovs-vsctl del-br ovs0"); }
+        SUBCASE("a port") { lab.must("ovs-vsctl del-port web0"); }
+        SUBCASE("while the database restarts") {
+            lab.must(R"(kill $(cat /run/openvswitch/ovsdb-server.pid)
+                while test -e /run/openvswitch/db.sock; do sleep 0.05; done
+                export OVS_RUNDIR=/run/openvswitch OVS_LOGDIR=/run/openvswitch OVS_DBDIR=/run/openvswitch
+                ovsdb-server $OVS_DBDIR/conf.db --remote=punix:$OVS_RUNDIR/db.sock --detach --pidfile --log-file > /dev/null 2>&1
+                ovs-vsctl del-port web0)");
+        }
+        CHECK_MESSAGE(wait_until(is_well, patience), lab.must("cat /run/watch.log"));
+        lab.must("kill $(cat /run/watch.pid)");
+    }
+}
+
+TEST_CASE("ports of others are left alone, whatever becomes of ours") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.start_open_vswitch();
+    lab.must("ip link add foreign type veth peer name foreign-peer");
+    const std::string file = lab.write("stack.yaml", small_stack);
+    lab.must_apply(file);
+    lab.must("ovs-vsctl add-port ovs0 foreign");
+    CHECK(lab.plan(file).exit_code == 0);
+    // One of ours whose container is gone: its record is enough to find it.
+    lab.must_apply(lab.write("stack.yaml", small_stack.substr(0, small_stack.find("containers:"))));
+    CHECK(trim(lab.must("ovs-vsctl list-ports ovs0")) == "foreign");
+}
+
+TEST_CASE("a native bridge becomes one of Open vSwitch and back, with its container on it") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.start_open_vswitch();
+    const std::string native = with(small_stack, "bridge.driver: openvswitch, ", "");
+    const std::string file = lab.write("stack.yaml", native);
+    lab.must_apply(file);
+    CHECK(lab.pings("", "10.60.0.2"));
+    lab.write("stack.yaml", small_stack);
+    lab.must_apply(file);
+    CHECK(trim(lab.must("ovs-vsctl list-ports ovs0")) == "web0");
+    CHECK(lab.pings("", "10.60.0.2"));
+    lab.write("stack.yaml", native);
+    lab.must_apply(file);
+    CHECK(trim(lab.must("ovs-vsctl list-br")).empty());
+    CHECK(lab.pings("", "10.60.0.2"));
+    lab.must_delete(file);
+}
+
+}  // namespace ctl::testing
