@@ -52,6 +52,7 @@ Session::Session(const GlobalOptions& options) : clock_(std::make_unique<reconci
     layout_.run_dir = run_dir_of(options, layout_.state_dir);
     std::error_code ignored;
     layout_.working_dir = fs::current_path(ignored).native();
+    layout_.has_ipv6 = fs::exists("/proc/sys/net/ipv6", ignored);
 }
 
 Status Session::prepare_for_writing() {

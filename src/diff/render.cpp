@@ -31,7 +31,7 @@ Style style_of(const Change& change) {
     switch (change.verb) {
         case Verb::create: return {"  +", green, "will be created"};
         case Verb::update:
-            if (change.effect == model::Effect::restart && change.id.kind == model::ObjectKind::container)
+            if (change.effect == model::Effect::restart && change.id.kind != model::ObjectKind::volume)
                 return {"  ~", yellow, "will be updated and restarted"};
             return {"  ~", yellow, "will be updated"};
         case Verb::replace: return {"-/+", red, "will be replaced"};

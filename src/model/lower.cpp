@@ -76,7 +76,8 @@ void lower_image(Lowering& lowering, const resource::Image& image) {
 }
 
 Lowered lower(const resource::Stack& stack, const Allocations& known, const HostLayout& layout, const Allocations& taken) {
-    const resource::Stack resolved = resolve(stack);
+    resource::Stack resolved = resolve(stack);
+    for (auto& network : resolved.networks) fill_defaults(network, layout);
     Lowering lowering{resolved, layout, Allocator(known, taken), {}, {}, {}};
     for (const auto& network : resolved.networks) lowering.networks.emplace(network.name.text, &network);
     for (const auto& pool : resolved.storage_pools) lowering.pools.emplace(pool.name.text, &pool);

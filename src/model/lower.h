@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "base/diagnostics.h"
@@ -9,11 +10,14 @@
 
 namespace ctl::model {
 
-/// Where things live on the host; the only facts of a host that lowering needs.
+/// Where things live on the host, and what of it a new network has to keep clear of; the only facts of a host that lowering
+/// needs.
 struct HostLayout {
     std::string state_dir = "/var/lib/ctl";
     std::string run_dir = "/run/ctl";
     std::string working_dir = "/";  ///< what relative manifest file names are relative to
+    bool has_ipv6 = true;           ///< the kernel speaks it
+    std::set<Cidr> subnets{};       ///< routed or on a link of the host: no `auto` address may overlap them
 };
 
 /// What is chosen once and kept: "mac/web/eth0" → "00:16:3e:…", "veth/web/eth0" → "ctl3f2a91c0", "subnet4/lxdbr0" →

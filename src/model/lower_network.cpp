@@ -20,7 +20,12 @@ std::set<Cidr> declared_subnets(const Lowering& lowering) {
         }
     }
     for (const auto& [name, addresses] : lowering.network_addresses) subnets.insert(addresses.begin(), addresses.end());
+    subnets.insert(lowering.layout.subnets.begin(), lowering.layout.subnets.end());
     return subnets;
+}
+
+void set_default(Config& config, const std::string& key, const char* text, const SourceSpan& where) {
+    if (find_value(config, key) == nullptr) config[key] = {{text, where}, where};
 }
 
 std::set<Cidr> own_addresses(Lowering& lowering, const resource::Network& network) {
@@ -107,12 +112,6 @@ void lower_bridge(Lowering& lowering, const resource::Network& network, const Re
     entry.places = std::move(places);
     lower_routing(lowering, network, owner, {ObjectKind::link, name});
     lower_external_interfaces(lowering, network, owner);
-    if (find_value(network.config, "ipv4.address") != nullptr && !link.addresses->empty() &&
-        bool_value(network.config, "ipv4.dhcp", true)) {
-        lowering.diagnostics.note(
-            "no-dhcp", fmt::format("network {} has no DHCP server yet: addresses are set inside the containers", name),
-            network.name.where, "set ipv4.dhcp: false to leave this note out");
-    }
 }
 
 void lower_macvlan(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
@@ -135,6 +134,25 @@ void lower_macvlan(Lowering& lowering, const resource::Network& network, const R
 
 }  // namespace
 
+void fill_defaults(resource::Network& network, const HostLayout& layout) {
+    Config& config = network.config;
+    const Value* mode = find_value(config, "bridge.mode");
+    if (network.type.text == "macvlan" || (mode != nullptr && mode->text != "standard")) return;
+    // On a LAN of others nobody gets an address, and a DHCP server with it, without having asked for it.
+    const bool is_on_lan =
+        find_value(config, "bridge.external_interfaces") != nullptr || find_value(config, "parent") != nullptr;
+    // Who names an address of one family means that one.
+    const bool is_said = find_value(config, "ipv4.address") != nullptr || find_value(config, "ipv6.address") != nullptr;
+    if (!is_on_lan && !is_said) {
+        set_default(config, "ipv4.address", "auto", network.name.where);
+        if (layout.has_ipv6) set_default(config, "ipv6.address", "auto", network.name.where);
+    }
+    for (const std::string family : {"ipv4", "ipv6"}) {
+        const Value* address = find_value(config, family + ".address");
+        if (address != nullptr && address->text == "auto") set_default(config, family + ".nat", "true", network.name.where);
+    }
+}
+
 void lower_network(Lowering& lowering, const resource::Network& network) {
     const ResourceRef owner{lowering.stack.name, "Network", network.name.text};
     if (network.type.text == "macvlan") lower_macvlan(lowering, network, owner);
@@ -142,8 +160,8 @@ void lower_network(Lowering& lowering, const resource::Network& network) {
     else lower_bridge(lowering, network, owner);
 }
 
-void lower_network_services(Lowering& /*lowering*/, const resource::Network& /*network*/) {}
-
-bool serves_dhcp(const Lowering& /*lowering*/, std::string_view /*network*/, std::string_view /*family*/) { return false; }
+void lower_network_services(Lowering& lowering, const resource::Network& network) {
+    lower_dns(lowering, network);
+}
 
 }  // namespace ctl::model

@@ -35,8 +35,10 @@ public:
         link.mac = mac();
         link.mtu = mtu();
         link.addresses = addresses();
-        link.ipv6 = has_ipv6(*link.addresses);
-        has_address_ = !link.addresses->empty();
+        link.ipv6 = has_family(*link.addresses, IpAddress::Family::v6) ||
+                    (type == "bridged" && announces_ipv6(lowering_, parent()));
+        asks_dhcp_ = link.addresses->empty() ||
+                     (is_served("ipv4") && !has_family(*link.addresses, IpAddress::Family::v4));
         std::vector<Need> needs{{{ObjectKind::netns, container_.name.text}, Bond::rebuild}};
         if (type == "macvlan") {
             link.type = LinkType::macvlan;
@@ -62,8 +64,12 @@ public:
         lower_gateway("ipv4", "0.0.0.0/0", *link.addresses);
         lower_gateway("ipv6", "::/0", *link.addresses);
         if (network() == nullptr) return;
+        std::set<Cidr> all = reserved_;
+        all.insert(link.addresses->begin(), link.addresses->end());
         lowering_.attachments[parent()].push_back({&container_, &device_, device_name_, interface_, *link.mac,
-                                                   host_end_ ? host_end_->name : std::string(), *link.addresses});
+                                                   host_end_ ? host_end_->name : std::string(), std::move(all)});
+        if (type == "bridged" && has_dns_service(lowering_, *network()))
+            service_ = ObjectId{ObjectKind::dns_service, parent()};
     }
 
     [[nodiscard]] const ObjectId& id() const { return id_; }
@@ -71,7 +77,9 @@ public:
     /// Where the network is one of Open vSwitch: the host end's port.
     [[nodiscard]] std::optional<ObjectId> ovs_port() const { return ovs_port_; }
     [[nodiscard]] const std::string& interface() const { return interface_; }
-    [[nodiscard]] bool has_address() const { return has_address_; }
+    /// What gives its network addresses and names.
+    [[nodiscard]] std::optional<ObjectId> service() const { return service_; }
+    [[nodiscard]] bool asks_dhcp() const { return asks_dhcp_; }
 
 private:
     [[nodiscard]] const Value* key(std::string_view name) const { return find_value(device_.keys, name); }
@@ -143,14 +151,21 @@ private:
             const auto value = setting(family + ".address", family);
             if (!value || value->text == "none" || value->text == "auto") continue;
             places_["addresses"] = value->where;
-            if (const auto cidr = completed(*value)) result.insert(*cidr);
+            // raw.lxc's lines are about the inside of the container; a device's key is about its place on the network.
+            const bool is_reserved = key(family + ".address") != nullptr && is_served(family);
+            if (const auto cidr = completed(*value)) (is_reserved ? reserved_ : result).insert(*cidr);
         }
         return result;
     }
 
-    [[nodiscard]] static bool has_ipv6(const std::set<Cidr>& addresses) {
+    /// Whether the network gives it an address of the family.
+    [[nodiscard]] bool is_served(std::string_view family) const {
+        return nic_type() == "bridged" && network() != nullptr && serves_dhcp(lowering_, parent(), family);
+    }
+
+    [[nodiscard]] static bool has_family(const std::set<Cidr>& addresses, IpAddress::Family family) {
         for (const auto& cidr : addresses)
-            if (cidr.address.family == IpAddress::Family::v6) return true;
+            if (cidr.address.family == family) return true;
         return false;
     }
 
@@ -211,12 +226,15 @@ private:
     }
 
     void lower_gateway(const std::string& family, const std::string& destination, const std::set<Cidr>& own) {
+        const auto version = family == "ipv4" ? IpAddress::Family::v4 : IpAddress::Family::v6;
+        // Who gives the address says the gateway with it.
+        if (is_served(family) && !has_family(own, version)) return;
         const auto value = setting(family + ".gateway", family + ".gateway");
         std::optional<IpAddress> gateway;
         if (value && value->text != "auto") {
             gateway = IpAddress::parse(value->text);
         } else {
-            gateway = default_gateway(family == "ipv4" ? IpAddress::Family::v4 : IpAddress::Family::v6, own);
+            gateway = default_gateway(version, own);
         }
         if (!gateway) return;
         Entry& entry = lowering_.add({ObjectKind::route, container_.name.text + ":" + destination},
@@ -250,7 +268,9 @@ private:
     std::optional<ObjectId> ovs_port_;
     std::map<std::string, std::string> old_settings_;
     std::map<std::string, SourceSpan> places_;
-    bool has_address_ = false;
+    std::set<Cidr> reserved_;  ///< what its network's DHCP gives it
+    std::optional<ObjectId> service_;
+    bool asks_dhcp_ = false;
 };
 
 }  // namespace
@@ -274,7 +294,8 @@ LoweredNics lower_nics(Lowering& lowering, const resource::Container& container,
         result.links.push_back(nic.id());
         if (nic.host_end()) result.links.push_back(*nic.host_end());
         if (nic.ovs_port()) result.links.push_back(*nic.ovs_port());
-        if (!nic.has_address()) result.by_dhcp.push_back(nic.interface());
+        if (nic.service()) result.links.push_back(*nic.service());
+        if (nic.asks_dhcp()) result.by_dhcp.push_back(nic.interface());
     }
     return result;
 }

@@ -52,6 +52,8 @@ struct Lowering {
 
 void lower_pool(Lowering& lowering, const resource::StoragePool& pool);
 void lower_image(Lowering& lowering, const resource::Image& image);
+/// What a bridge that says nothing of addresses is: with one of each family that is auto; and translation goes with auto.
+void fill_defaults(resource::Network& network, const HostLayout& layout);
 /// The network's own links; before any container.
 void lower_network(Lowering& lowering, const resource::Network& network);
 /// What serves and guards the network (DHCP, DNS, NAT, firewall); after all containers.
@@ -71,13 +73,19 @@ void lower_ovs_network(Lowering& lowering, const resource::Network& network, con
 ObjectId lower_ovs_nic(Lowering& lowering, const resource::Network& network, const resource::Device& device,
                        const ObjectId& host_end, const ResourceRef& owner);
 
+/// The network's DHCP and DNS, if it has anything to serve.
+void lower_dns(Lowering& lowering, const resource::Network& network);
+[[nodiscard]] bool has_dns_service(const Lowering& lowering, const resource::Network& network);
+/// Whether the network tells its IPv6 prefix to hosts on it.
+[[nodiscard]] bool announces_ipv6(const Lowering& lowering, std::string_view network);
 /// Whether our DHCP server gives out addresses of the family ("ipv4" or "ipv6") on the network.
 [[nodiscard]] bool serves_dhcp(const Lowering& lowering, std::string_view network, std::string_view family);
 
 /// What the NICs of a container ask of the container itself.
 struct LoweredNics {
-    std::vector<ObjectId> links;       ///< to be there before it starts
-    std::vector<std::string> by_dhcp;  ///< interface names without an address
+    /// To be there before it starts: links with their ports of Open vSwitch, and the DHCP that it asks.
+    std::vector<ObjectId> links;
+    std::vector<std::string> by_dhcp;  ///< names of interfaces that get their address by DHCP
 };
 /// `old_settings` are the lxc.network.* lines of raw.lxc, which apply to a container's only NIC.
 [[nodiscard]] LoweredNics lower_nics(Lowering& lowering, const resource::Container& container,

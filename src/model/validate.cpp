@@ -218,6 +218,7 @@ void validate(const resource::Stack& stack, Diagnostics& diagnostics) {
     Validation validation(stack, diagnostics);
     validate_names(validation);
     validate_networks(validation);
+    validate_dhcp(validation);
     validate_open_vswitch(validation);
     validate_tunnels(validation);
     validate_interface_owners(validation);

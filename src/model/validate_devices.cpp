@@ -176,8 +176,10 @@ void validate_nic(Validation& validation, const std::string& device_name, const 
                                mac->where, "write for instance 00:16:3e:12:34:56, or remove it to have one chosen");
     check_nic_mtu(validation, device);
     validate_nic_vlans(validation, device_name, device);
-    for (const std::string_view family : {"ipv4", "ipv6"})
+    for (const std::string_view family : {"ipv4", "ipv6"}) {
         check_gateway(validation, device, family, nic_address(validation, device, family));
+        check_reserved_gateway(validation, device, family);
+    }
 }
 
 void validate_disk(Validation& validation, const std::string& device_name, const Device& device) {

@@ -88,6 +88,8 @@ void check_mtu(Validation& validation, const Value& value, const resource::Netwo
 
 void validate_names(Validation& validation);
 void validate_networks(Validation& validation);
+/// Ranges, gateways and what else the networks' DHCP and DNS keys say.
+void validate_dhcp(Validation& validation);
 void validate_interface_owners(Validation& validation);
 /// What only bridges of Open vSwitch have: controllers, VLANs of another bridge.
 void validate_open_vswitch(Validation& validation);
@@ -99,6 +101,9 @@ void validate_nic(Validation& validation, const std::string& device_name, const 
 /// Its vlan and vlan.tagged.
 void validate_nic_vlans(Validation& validation, const std::string& device_name, const resource::Device& device);
 void validate_disk(Validation& validation, const std::string& device_name, const resource::Device& device);
+
+/// A NIC whose address its network gives out has no say in the gateway.
+void check_reserved_gateway(Validation& validation, const resource::Device& device, std::string_view family);
 
 /// The link a NIC hangs on: a declared network or an interface of the host; null for p2p.
 [[nodiscard]] const Value* nic_parent(const resource::Device& device);

@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "base/text.h"
+#include "model/dhcp.h"
 #include "model/ip.h"
 #include "model/value_types.h"
 
@@ -137,6 +138,9 @@ const std::map<std::string_view, ValueType>& value_types() {
         {"cidrs4", {is_list_of<is_subnet4>, "not a list of IPv4 subnets", "write one such as 10.0.4.0/24,10.0.5.0/24"}},
         {"cidrs6", {is_list_of<is_subnet6>, "not a list of IPv6 subnets", "write one such as fd42:1::/64,fd42:2::/64"}},
         {"ranges", {is_list_of<is_range>, "not a list of address ranges", "write one such as 10.0.3.10-10.0.3.99"}},
+        {"expiry", {is_lease_time, "not a time from two minutes up", "write one such as 30m, 1h, 7d or infinite"}},
+        {"domain", {is_domain, "not a domain name", "write one such as lab.example.org"}},
+        {"domains", {is_list_of<is_domain>, "not a list of domain names", "write one such as lab.example.org,example.org"}},
         {"address4", {is_none_or<accept_address4>, "not an IPv4 address", "write one such as 10.0.3.32 or 10.0.3.32/24"}},
         {"address6", {is_none_or<accept_address6>, "not an IPv6 address", "write one such as fd42::20 or fd42::20/64"}},
         {"gateway4", {is_auto_none_or<is_ip4>, "not an IPv4 address", "write one such as 10.0.3.1, or auto, or none"}},

@@ -7,6 +7,7 @@
 #include "reconcile/observe.h"
 #include "reconcile/pipeline.h"
 #include "reconcile/recovery.h"
+#include "reconcile/subnets.h"
 
 namespace ctl::reconcile {
 
@@ -99,6 +100,21 @@ void hold_back_data(Prepared& prepared, const std::vector<diff::Change>& changes
         if (owners.contains(entry.owner)) keep_as_recorded(prepared, id);
 }
 
+Result<model::HostState> host_state(const Environment& environment, const PrepareOptions& options, std::stop_token stop) {
+    if (options.host_state) return *options.host_state;
+    CTL_ASSIGN(auto observation, observe(environment.drivers, {}, std::move(stop)));
+    return std::move(observation.state);
+}
+
+/// Lowers with new subnets that are clear of all that the host has.
+model::Lowered lower_beside(const Environment& environment, const model::resource::Stack& stack, model::Allocations known,
+                            const model::Allocations& taken, const model::HostState& host) {
+    remember_subnets(known, host, stack.name);
+    auto layout = environment.layout;
+    layout.subnets.merge(subnets_of_others(host, stack.name));
+    return model::lower(stack, known, layout, taken);
+}
+
 bool is_of(const model::Entry& entry, const model::ResourceRef& resource) {
     return entry.owner.kind == resource.kind && entry.owner.name == resource.name;
 }
@@ -169,6 +185,10 @@ Result<Prepared> prepare(const Environment& environment, const model::resource::
     CTL_ASSIGN(wish.before, recall(environment, stack.name));
     CTL_ASSIGN(const auto taken, environment.journal.taken(stack.name));
     auto lowered = model::lower(stack, wish.before.allocations, environment.layout, taken);
+    if (has_new_subnet(lowered.allocations, wish.before.allocations)) {
+        CTL_ASSIGN(const auto host, host_state(environment, options, stop));
+        lowered = lower_beside(environment, stack, wish.before.allocations, taken, host);
+    }
     wish.desired = std::move(lowered.desired);
     wish.allocations = std::move(lowered.allocations);
     wish.diagnostics = std::move(lowered.diagnostics);

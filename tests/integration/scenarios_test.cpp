@@ -104,7 +104,9 @@ TEST_CASE("06: a container on a bridge of one's own keeps its address over a res
     const std::string example = "manifests/examples/06-custom-bridge.yaml";
     lab.must_apply(example);
     const auto is_reachable = [&] {
-        return address_in(lab, "app1") == "10.13.37.66/24" && gateway_in(lab, "app1") == "10.13.37.1" &&
+        return wait_until([&] {
+                   return address_in(lab, "app1") == "10.13.37.66/24" && gateway_in(lab, "app1") == "10.13.37.1";
+               }) &&
                lab.pings("", "10.13.37.66") && lab.pings("app1", "10.13.37.1");
     };
     CHECK(is_reachable());
@@ -124,9 +126,9 @@ TEST_CASE("06: a container on a bridge of one's own keeps its address over a res
         }));
         CHECK(lab.plan(example).exit_code == 0);
     }
+    CHECK(is_reachable());
     const auto changed = changed_keys(first, lab.facts());
     CHECK(changed == std::set<std::string>{"container/app1 init"});
-    CHECK(is_reachable());
 
     lab.must_delete(example);
     check_nothing_left(lab, before);

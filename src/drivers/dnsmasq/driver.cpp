@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -95,6 +96,14 @@ public:
             if (!outcome) outcome = std::move(outcome).error().while_("serving network " + escaped(change.id.name));
             report(i, std::move(outcome));
         }
+    }
+
+    Result<std::map<ObjectId, Facts>> facts(const std::set<ObjectId>& ids, std::stop_token /*stop*/) override {
+        std::map<ObjectId, Facts> told;
+        for (const auto& id : ids)
+            if (id.kind == ObjectKind::dns_service && is_plain_name(id.name))
+                told[id] = Service(state_dir_, id.name).facts();
+        return told;
     }
 
     std::vector<EventSource> events() override {

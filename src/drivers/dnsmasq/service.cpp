@@ -115,6 +115,14 @@ Result<std::optional<model::Entry>> Service::observe() const {
     return std::optional(std::move(entry));
 }
 
+Facts Service::facts() const {
+    std::vector<std::string> leases;
+    for (const auto& lease : read_leases(paths_)) leases.push_back(dnsmasq::to_text(lease));
+    Facts facts{{"leases", std::move(leases)}};
+    if (const auto running = process()) facts.emplace("process", std::int64_t{running->pid});
+    return facts;
+}
+
 Status Service::check(const model::Entry& wanted, bool whole) const {
     CTL_ASSIGN(const std::string program, find_program());
     CTL_TRY(check_passage(paths_.directory));

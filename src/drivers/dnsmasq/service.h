@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "drivers/api/driver.h"
 #include "drivers/dnsmasq/config_file.h"
 #include "drivers/dnsmasq/process.h"
 #include "model/host_state.h"
@@ -19,6 +20,9 @@ public:
 
     /// What there is of it; nothing when it has no directory.
     [[nodiscard]] Result<std::optional<model::Entry>> observe() const;
+
+    /// Its leases, "ADDRESS NAME MAC until UTC" each, and its process.
+    [[nodiscard]] Facts facts() const;
 
     /// What would keep `wanted` from being brought about. With `whole`, dnsmasq is asked what it thinks of the settings.
     [[nodiscard]] Status check(const model::Entry& wanted, bool whole) const;

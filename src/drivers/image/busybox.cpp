@@ -25,7 +25,7 @@ namespace {
 
 constexpr const char* busybox_path = "/bin/busybox";
 /// Goes into the fingerprint: raise it whenever what is built here changes.
-constexpr std::string_view recipe = "ctl.busybox/1";
+constexpr std::string_view recipe = "ctl.busybox/2";
 constexpr std::size_t largest_busybox = std::size_t{32} << 20;
 
 struct Directory {
@@ -34,14 +34,12 @@ struct Directory {
 };
 
 constexpr std::array directories{
-    Directory{"bin", 0755},        Directory{"dev", 0755},       Directory{"etc", 0755},
-    Directory{"etc/init.d", 0755}, Directory{"home", 0755},      Directory{"lib", 0755},
-    Directory{"mnt", 0755},        Directory{"opt", 0755},       Directory{"proc", 0555},
-    Directory{"root", 0700},       Directory{"run", 0755},       Directory{"sbin", 0755},
-    Directory{"srv", 0755},        Directory{"sys", 0555},       Directory{"tmp", 01777},
-    Directory{"usr", 0755},        Directory{"usr/bin", 0755},   Directory{"usr/lib", 0755},
-    Directory{"usr/sbin", 0755},   Directory{"usr/share", 0755}, Directory{"usr/share/udhcpc", 0755},
-    Directory{"var", 0755},        Directory{"var/lib", 0755},   Directory{"var/log", 0755},
+    Directory{"bin", 0755},        Directory{"dev", 0755},     Directory{"etc", 0755},      Directory{"etc/init.d", 0755},
+    Directory{"home", 0755},       Directory{"lib", 0755},     Directory{"mnt", 0755},      Directory{"opt", 0755},
+    Directory{"proc", 0555},       Directory{"root", 0700},    Directory{"run", 0755},      Directory{"sbin", 0755},
+    Directory{"srv", 0755},        Directory{"sys", 0555},     Directory{"tmp", 01777},     Directory{"usr", 0755},
+    Directory{"usr/bin", 0755},    Directory{"usr/lib", 0755}, Directory{"usr/sbin", 0755}, Directory{"usr/share", 0755},
+    Directory{"etc/udhcpc", 0755}, Directory{"var", 0755},     Directory{"var/lib", 0755},  Directory{"var/log", 0755},
     Directory{"var/tmp", 01777},
 };
 
@@ -75,9 +73,9 @@ constexpr std::array files{
          "ip link set lo up 2>/dev/null\n"
          "for nic in $CTL_DHCP; do\n"
          "    ip link set \"$nic\" up 2>/dev/null\n"
-         "    udhcpc -b -S -i \"$nic\" -x hostname:\"$(hostname)\" >/dev/null 2>&1 &\n"
+         "    udhcpc -b -S -s /etc/udhcpc/default.script -i \"$nic\" -x hostname:\"$(hostname)\" >/dev/null 2>&1 &\n"
          "done\n"},
-    File{"usr/share/udhcpc/default.script", 0755,
+    File{"etc/udhcpc/default.script", 0755,
          "#!/bin/sh\n"
          "# udhcpc calls this with what it was told: puts it on the interface.\n"
          "case \"$1\" in\n"

@@ -100,7 +100,7 @@ TEST_CASE("the busybox image runs a shell, and making it again changes nothing")
     const std::string rootfs = rootfs_of(world, "image/busybox");
     CHECK(sh("chroot " + rootfs +
              " /bin/sh -c 'ls -l /sbin/init /sbin/udhcpc | wc -l && sh -n /etc/init.d/rcS && sh -n "
-             "/usr/share/udhcpc/default.script'") == "2");
+             "/etc/udhcpc/default.script'") == "2");
     const auto before = fs::last_write_time(world.state() + "/images/busybox/image.json");
     world.must(Verb::create, "image/busybox", wanted);
     CHECK(fs::last_write_time(world.state() + "/images/busybox/image.json") == before);

@@ -19,7 +19,7 @@ stack: lab
 storage_pools: [{name: default, driver: dir}]
 images: [{name: busybox, source: {type: busybox}}]
 networks:
-- {name: lab0, config: {ipv4.address: 10.28.0.1/24, bridge.mtu: 1400}}
+- {name: lab0, config: {ipv4.address: 10.28.0.1/24, ipv4.dhcp: false, bridge.mtu: 1400}}
 - {name: mac0, type: macvlan, config: {parent: ens33, ipv4.address: 10.0.3.1/24}}
 profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
 )";
