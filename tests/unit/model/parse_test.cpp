@@ -216,7 +216,7 @@ TEST_CASE("bad values are told with what to write") {
 TEST_CASE("what is known but not built is an error, unless it asks for nothing") {
     CHECK(bridge_faults("{ipv4.nat: true}") == "3:10 error: ipv4.nat is not supported yet\n");
     CHECK(bridge_faults("{ipv4.nat: no, ipv6.nat: \"\", ipv4.firewall: false, dns.mode: none}") == "");
-    CHECK(bridge_faults("{bridge.driver: openvswitch}") == "3:25 error: bridge.driver: openvswitch is not supported yet\n");
+    CHECK(bridge_faults("{bridge.mode: fan}") == "3:23 error: bridge.mode: fan is not supported yet\n");
     CHECK(config_faults("{limits.memory: 50%}") == "3:25 error: limits.memory: 50% is not supported yet\n");
     CHECK(config_faults("{security.nesting: \"true\"}") == "3:10 error: security.nesting is not supported yet\n");
     CHECK(config_faults("{security.nesting: off, limits.memory.swap: true}") == "");
