@@ -48,6 +48,8 @@ public:
         const RawLxc raw = lower_raw();
         const LoweredNics nics = lower_nics(lowering_, container_, raw.network);
         for (const auto& link : nics.links) needs_.push_back({link, Bond::order});
+        lower_router(lowering_, container_, needs_);
+        lower_sysctls();
         lower_environment(nics.by_dhcp);
         object_.state = enum_from<ContainerState>(container_.state.text).value_or(ContainerState::running);
         places_["state"] = container_.state.where;
@@ -136,6 +138,25 @@ private:
         object_.raw = raw.lines;
         places_["raw"] = value->where;
         return raw;
+    }
+
+    /// liblxc sets them inside, before the container's first process runs.
+    void lower_sysctls() {
+        constexpr std::string_view prefix = "linux.sysctl.";
+        for (const auto& [key, entry] : container_.config) {
+            if (!key.starts_with(prefix) || entry.value.empty()) continue;
+            const auto is_plain = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '=' && c != '#'; };
+            const auto is_printed = [](char c) { return static_cast<unsigned char>(c) >= ' '; };
+            if (!std::all_of(key.begin(), key.end(), is_plain) ||
+                !std::all_of(entry.value.text.begin(), entry.value.text.end(), is_printed)) {
+                lowering_.diagnostics.error("bad-sysctl",
+                                            fmt::format("{} can't be set to {}", quoted(key), quoted(entry.value.text)),
+                                            entry.key_where, "write for instance linux.sysctl.net.ipv4.ip_forward: 1");
+                continue;
+            }
+            object_.raw->push_back(fmt::format("lxc.sysctl.{} = {}", key.substr(prefix.size()), entry.value.text));
+            places_["raw"] = entry.value.where;
+        }
     }
 
     [[nodiscard]] bool is_busybox() const {

@@ -162,6 +162,7 @@ void lower_network(Lowering& lowering, const resource::Network& network) {
 
 void lower_network_services(Lowering& lowering, const resource::Network& network) {
     lower_dns(lowering, network);
+    lower_firewall(lowering, network);
 }
 
 }  // namespace ctl::model

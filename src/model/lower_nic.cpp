@@ -217,11 +217,13 @@ private:
         link.ipv6 = false;
         link.mtu = mtu;
         if (!bridge.empty()) link.master = bridge;
+        if (!bridge.empty() && bool_value(device_.keys, "security.port_isolation", false)) link.isolated = true;
         host_end_ = ObjectId{ObjectKind::link, host_name()};
         Entry& entry = lowering_.add(*host_end_, link, owner_, device_.where);
         entry.needs = {{id_, Bond::rebuild}};
         if (!bridge.empty()) entry.needs.push_back({{ObjectKind::link, bridge}, Bond::reapply});
         if (const Value* value = key("parent")) entry.places["master"] = value->where;
+        if (const Value* value = key("security.port_isolation")) entry.places["isolated"] = value->where;
         entry.lifecycle.prune = container_.lifecycle.prune;
     }
 

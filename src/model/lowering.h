@@ -58,7 +58,11 @@ void fill_defaults(resource::Network& network, const HostLayout& layout);
 void lower_network(Lowering& lowering, const resource::Network& network);
 /// What serves and guards the network (DHCP, DNS, NAT, firewall); after all containers.
 void lower_network_services(Lowering& lowering, const resource::Network& network);
+/// NAT, firewall, ACLs and forwards of a network, and what keeps its NICs to their own addresses; after all containers.
+void lower_firewall(Lowering& lowering, const resource::Network& network);
 void lower_container(Lowering& lowering, const resource::Container& container);
+/// What a container that is a router translates for those behind it, in its own namespace; `needs` are the container's.
+void lower_router(Lowering& lowering, const resource::Container& container, std::vector<Need>& needs);
 
 /// What bridges and macvlan networks have in common: their own link on the host, up, with its addresses and MTU.
 [[nodiscard]] Link network_link(Lowering& lowering, const resource::Network& network,

@@ -123,6 +123,7 @@ struct Link {
     std::optional<std::string> mac;     ///< lower-case, colons
     std::optional<std::int64_t> mtu;    ///< bytes
     std::optional<std::string> master;  ///< the bridge it is a port of; "" for none
+    std::optional<bool> isolated;       ///< port of a bridge: exchanges nothing with its other isolated ports
     std::optional<bool> up;             ///< administratively up
     std::optional<bool> ipv6;           ///< false switches IPv6 off on it (a big bridge of silent ports needs that)
     std::optional<std::set<Cidr>>
@@ -141,6 +142,7 @@ struct Link {
                           field("mac", &Link::mac, Effect::live),
                           field("mtu", &Link::mtu, Effect::live),
                           field("master", &Link::master, Effect::live),
+                          field("isolated", &Link::isolated, Effect::live),
                           field("up", &Link::up, Effect::live),
                           field("ipv6", &Link::ipv6, Effect::live),
                           field("addresses", &Link::addresses, Effect::live, Merge::members)};

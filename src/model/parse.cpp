@@ -19,12 +19,11 @@ namespace {
 using resource::Stack;
 
 constexpr std::string_view kinds_hint =
-    "write kind: Network, Profile, StoragePool, Image or Container; or a stack with networks:, containers:, …";
+    "write kind: Network, NetworkAcl, NetworkForward, Profile, StoragePool, Image or Container; or a stack with networks:, "
+    "containers:, …";
 
 /// Kinds of LXD and incus that have no resource here yet, spelled without dashes.
-constexpr std::array<std::string_view, 15> later_kinds{"project",
-                                                       "networkforward",
-                                                       "networkacl",
+constexpr std::array<std::string_view, 13> later_kinds{"project",
                                                        "networkzone",
                                                        "networkpeer",
                                                        "networkloadbalancer",
@@ -130,6 +129,8 @@ private:
         if (!node.is_map() || is_full()) return;
         switch (kind) {
             case SchemaKind::network: stack_.networks.push_back(read_network(node, found_)); break;
+            case SchemaKind::network_acl: stack_.network_acls.push_back(read_network_acl(node, found_)); break;
+            case SchemaKind::network_forward: stack_.network_forwards.push_back(read_network_forward(node, found_)); break;
             case SchemaKind::profile: stack_.profiles.push_back(read_profile(node, found_)); break;
             case SchemaKind::storage_pool: stack_.storage_pools.push_back(read_storage_pool(node, found_)); break;
             case SchemaKind::image: stack_.images.push_back(read_image(node, found_)); break;
@@ -155,9 +156,11 @@ private:
     }
 
     static std::optional<SchemaKind> section_kind(std::string_view name) {
-        static constexpr std::array<std::pair<std::string_view, SchemaKind>, 6> sections{{
+        static constexpr std::array<std::pair<std::string_view, SchemaKind>, 8> sections{{
             {"storage_pools", SchemaKind::storage_pool},
             {"networks", SchemaKind::network},
+            {"network_acls", SchemaKind::network_acl},
+            {"network_forwards", SchemaKind::network_forward},
             {"images", SchemaKind::image},
             {"profiles", SchemaKind::profile},
             {"containers", SchemaKind::container},

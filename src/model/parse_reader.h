@@ -42,6 +42,8 @@ using ProfileIndex = std::map<std::string_view, const resource::Profile*>;
 void check_overrides(const resource::Container& container, const ProfileIndex& profiles, Diagnostics& diagnostics);
 
 [[nodiscard]] resource::Network read_network(const Node& node, Diagnostics& diagnostics);
+[[nodiscard]] resource::NetworkAcl read_network_acl(const Node& node, Diagnostics& diagnostics);
+[[nodiscard]] resource::NetworkForward read_network_forward(const Node& node, Diagnostics& diagnostics);
 [[nodiscard]] resource::Profile read_profile(const Node& node, Diagnostics& diagnostics);
 [[nodiscard]] resource::StoragePool read_storage_pool(const Node& node, Diagnostics& diagnostics);
 [[nodiscard]] resource::Image read_image(const Node& node, Diagnostics& diagnostics);

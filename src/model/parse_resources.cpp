@@ -66,6 +66,39 @@ Config read_instance_config(const Node& node, SchemaKind kind, Diagnostics& diag
     return config;
 }
 
+Config read_plain_config(const Node& node, SchemaKind kind, std::string of, Diagnostics& diagnostics) {
+    Config config = read_config(node.find("config"));
+    check_config(config, {*config_of(kind, ""), std::move(of)}, diagnostics);
+    return config;
+}
+
+std::vector<resource::AclRule> read_acl_rules(const Node* list, Diagnostics& diagnostics) {
+    std::vector<resource::AclRule> rules;
+    if (list == nullptr) return rules;
+    for (const Node& item : list->items) {
+        if (!item.is_map()) continue;
+        check_fields(item, acl_rule_fields(), diagnostics);
+        rules.push_back({field_value(item, "action"), field_value(item, "state"), field_value(item, "source"),
+                         field_value(item, "destination"), field_value(item, "protocol"), field_value(item, "source_port"),
+                         field_value(item, "destination_port"), field_value(item, "icmp_type"),
+                         field_value(item, "icmp_code"), field_value(item, "description"), item.where});
+    }
+    return rules;
+}
+
+std::vector<resource::ForwardPort> read_forward_ports(const Node* list, Diagnostics& diagnostics) {
+    std::vector<resource::ForwardPort> ports;
+    if (list == nullptr) return ports;
+    for (const Node& item : list->items) {
+        if (!item.is_map()) continue;
+        check_fields(item, forward_port_fields(), diagnostics);
+        ports.push_back({field_value(item, "protocol"), field_value(item, "listen_port"),
+                         field_value(item, "target_address"), field_value(item, "target_port"),
+                         field_value(item, "description"), item.where});
+    }
+    return ports;
+}
+
 Lifecycle read_lifecycle(const Node* map, Diagnostics& diagnostics) {
     Lifecycle lifecycle;
     if (map == nullptr) return lifecycle;
@@ -127,6 +160,29 @@ resource::Network read_network(const Node& node, Diagnostics& diagnostics) {
     network.config = read_typed_config(node, SchemaKind::network, network.type, diagnostics);
     network.description = field_value(node, "description");
     return network;
+}
+
+resource::NetworkAcl read_network_acl(const Node& node, Diagnostics& diagnostics) {
+    check_fields(node, fields_of(SchemaKind::network_acl), diagnostics);
+    resource::NetworkAcl acl;
+    acl.name = field_value(node, "name");
+    acl.ingress = read_acl_rules(node.find("ingress"), diagnostics);
+    acl.egress = read_acl_rules(node.find("egress"), diagnostics);
+    acl.config = read_plain_config(node, SchemaKind::network_acl, "a network ACL", diagnostics);
+    acl.description = field_value(node, "description");
+    return acl;
+}
+
+resource::NetworkForward read_network_forward(const Node& node, Diagnostics& diagnostics) {
+    check_fields(node, fields_of(SchemaKind::network_forward), diagnostics);
+    resource::NetworkForward forward;
+    forward.network = field_value(node, "network");
+    forward.listen_address = field_value(node, "listen_address");
+    forward.config = read_plain_config(node, SchemaKind::network_forward, "a network forward", diagnostics);
+    forward.ports = read_forward_ports(node.find("ports"), diagnostics);
+    forward.description = field_value(node, "description");
+    forward.where = node.where;
+    return forward;
 }
 
 resource::Profile read_profile(const Node& node, Diagnostics& diagnostics) {

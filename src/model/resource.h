@@ -29,6 +29,48 @@ struct Network {
     Value description;
 };
 
+/// One rule of an access control list; what isn't said is empty.
+struct AclRule {
+    Value action;       ///< allow, reject, drop
+    Value state;        ///< enabled (default), disabled, logged
+    Value source;       ///< addresses: a list of addresses, subnets and ranges
+    Value destination;  ///< addresses
+    Value protocol;     ///< tcp, udp, icmp4, icmp6
+    Value source_port;  ///< a list of ports and ranges
+    Value destination_port;
+    Value icmp_type;
+    Value icmp_code;
+    Value description;
+    SourceSpan where;
+};
+
+struct NetworkAcl {
+    Value name;
+    std::vector<AclRule> ingress;  ///< towards the containers
+    std::vector<AclRule> egress;   ///< from the containers
+    Config config;
+    Value description;
+};
+
+struct ForwardPort {
+    Value protocol;       ///< tcp or udp
+    Value listen_port;    ///< a list of ports and ranges
+    Value target_address;
+    Value target_port;  ///< as many as listen_port, or one; empty: the same ones
+    Value description;
+    SourceSpan where;
+};
+
+/// An address of the host whose traffic goes to containers.
+struct NetworkForward {
+    Value network;
+    Value listen_address;
+    Config config;
+    std::vector<ForwardPort> ports;
+    Value description;
+    SourceSpan where;
+};
+
 struct Profile {
     Value name;
     Config config;
@@ -74,12 +116,15 @@ struct Stack {
     std::string name;
     std::vector<StoragePool> storage_pools;
     std::vector<Network> networks;
+    std::vector<NetworkAcl> network_acls;
+    std::vector<NetworkForward> network_forwards;
     std::vector<Image> images;
     std::vector<Profile> profiles;
     std::vector<Container> containers;
 
     [[nodiscard]] bool empty() const {
-        return storage_pools.empty() && networks.empty() && images.empty() && profiles.empty() && containers.empty();
+        return storage_pools.empty() && networks.empty() && network_acls.empty() && network_forwards.empty() &&
+               images.empty() && profiles.empty() && containers.empty();
     }
 };
 

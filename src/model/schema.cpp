@@ -14,9 +14,11 @@ namespace {
 using Json = rapidjson::Value;
 
 constexpr std::string_view wildcard = "NAME";
-constexpr std::array<std::pair<SchemaKind, std::string_view>, 7> kind_names{{
+constexpr std::array<std::pair<SchemaKind, std::string_view>, 9> kind_names{{
     {SchemaKind::stack, "stack"},
     {SchemaKind::network, "network"},
+    {SchemaKind::network_acl, "network_acl"},
+    {SchemaKind::network_forward, "network_forward"},
     {SchemaKind::profile, "profile"},
     {SchemaKind::storage_pool, "storage_pool"},
     {SchemaKind::image, "image"},
@@ -103,19 +105,25 @@ struct Tables {
     std::map<SchemaKind, std::map<std::string, KeyTable, std::less<>>> configs;
     KeyTable image_source;
     KeyTable lifecycle;
+    KeyTable acl_rule;
+    KeyTable forward_port;
 };
 
 Tables read_tables() {
     Tables tables{{},
                   {},
                   read_table(schema_document("image")["properties"]["source"]),
-                  read_table(schema_document("container")["properties"]["lifecycle"])};
+                  read_table(schema_document("container")["properties"]["lifecycle"]),
+                  read_table(schema_document("network_acl")["definitions"]["rule"]),
+                  read_table(schema_document("network_forward")["definitions"]["port"])};
     for (const auto& [kind, name] : kind_names) tables.fields.emplace(kind, read_table(schema_document(name)));
     for (const auto kind : {SchemaKind::network, SchemaKind::storage_pool, SchemaKind::device})
         for (const auto& [subtype, json] : schema_document(to_string(kind))["definitions"].GetObject())
             tables.configs[kind].emplace(subtype.GetString(), read_table(json));
     for (const auto kind : {SchemaKind::profile, SchemaKind::container})
         tables.configs[kind].emplace("", read_table(schema_document("instance_config")));
+    for (const auto kind : {SchemaKind::network_acl, SchemaKind::network_forward})
+        tables.configs[kind].emplace("", read_table(schema_document(to_string(kind))["definitions"]["config"]));
     tables.configs[SchemaKind::stack].emplace("", read_table(schema_document("stack")["definitions"]["server"]));
     return tables;
 }
@@ -143,9 +151,11 @@ std::string plain_kind(std::string_view text) {
 }
 
 std::optional<SchemaKind> schema_kind_from(std::string_view text) {
-    static constexpr std::array<std::pair<SchemaKind, std::string_view>, 8> spellings{{
+    static constexpr std::array<std::pair<SchemaKind, std::string_view>, 10> spellings{{
         {SchemaKind::stack, "stack"},
         {SchemaKind::network, "network"},
+        {SchemaKind::network_acl, "networkacl"},
+        {SchemaKind::network_forward, "networkforward"},
         {SchemaKind::profile, "profile"},
         {SchemaKind::storage_pool, "storagepool"},
         {SchemaKind::storage_pool, "pool"},
@@ -188,6 +198,10 @@ const KeyTable& fields_of(SchemaKind kind) { return tables().fields.at(kind); }
 const KeyTable& image_source_fields() { return tables().image_source; }
 
 const KeyTable& lifecycle_fields() { return tables().lifecycle; }
+
+const KeyTable& acl_rule_fields() { return tables().acl_rule; }
+
+const KeyTable& forward_port_fields() { return tables().forward_port; }
 
 const KeyTable* config_of(SchemaKind kind, std::string_view subtype) {
     const auto configs = tables().configs.find(kind);

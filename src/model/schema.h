@@ -14,9 +14,9 @@
 namespace ctl::model {
 
 /// What has a schema.
-enum class SchemaKind { stack, network, profile, storage_pool, image, container, device };
+enum class SchemaKind { stack, network, network_acl, network_forward, profile, storage_pool, image, container, device };
 
-/// "stack", "network", "profile", "storage_pool", "image", "container", "device".
+/// "stack", "network", "network_acl", "network_forward", "profile", "storage_pool", "image", "container", "device".
 [[nodiscard]] std::string_view to_string(SchemaKind kind);
 /// A kind's name without case, `-` and `_`: "storagepool".
 [[nodiscard]] std::string plain_kind(std::string_view text);
@@ -70,6 +70,9 @@ private:
 /// The fields of an image's source and of a container's lifecycle.
 [[nodiscard]] const KeyTable& image_source_fields();
 [[nodiscard]] const KeyTable& lifecycle_fields();
+/// The fields of a network ACL's rule and of a network forward's port.
+[[nodiscard]] const KeyTable& acl_rule_fields();
+[[nodiscard]] const KeyTable& forward_port_fields();
 
 /// The keys under `config:` of a resource, or those of a device beside its type. `subtype` is a network's type, a storage
 /// pool's driver or a device's type, and "" for the others. Null when there is no such subtype or no config.

@@ -26,6 +26,7 @@ std::map<std::string_view, const T*> index_of(const std::vector<T>& things) {
 Validation::Validation(const resource::Stack& examined, Diagnostics& diagnostics)
     : stack(examined),
       networks(index_of(examined.networks)),
+      acls(index_of(examined.network_acls)),
       pools(index_of(examined.storage_pools)),
       images(index_of(examined.images)),
       profiles(index_of(examined.profiles)),
@@ -182,6 +183,8 @@ void validate_names(Validation& validation) {
     for (const auto& network : stack.networks)
         check_name(validation, is_interface_name(network.name.text) && network.name.text != "lo", "network", network.name,
                    interface_rule);
+    for (const auto& acl : stack.network_acls)
+        check_name(validation, is_resource_name(acl.name.text), "network ACL", acl.name, resource_rule);
     for (const auto& pool : stack.storage_pools)
         check_name(validation, is_resource_name(pool.name.text), "storage pool", pool.name, resource_rule);
     for (const auto& image : stack.images)
@@ -194,6 +197,7 @@ void validate_names(Validation& validation) {
     check_device_names(validation, stack.profiles);
     check_device_names(validation, stack.containers);
     check_duplicates(validation, stack.networks, "network");
+    check_duplicates(validation, stack.network_acls, "network ACL");
     check_duplicates(validation, stack.storage_pools, "storage pool");
     check_duplicates(validation, stack.images, "image");
     check_duplicates(validation, stack.profiles, "profile");
@@ -222,6 +226,9 @@ void validate(const resource::Stack& stack, Diagnostics& diagnostics) {
     validate_open_vswitch(validation);
     validate_tunnels(validation);
     validate_interface_owners(validation);
+    validate_network_firewalls(validation);
+    validate_acls(validation);
+    validate_forwards(validation);
     validate_containers(validation);
 }
 

@@ -175,6 +175,7 @@ void validate_nic(Validation& validation, const std::string& device_name, const 
         validation.value_error("bad-mac", fmt::format("{} is not the MAC address of an interface", quoted(mac->text)),
                                mac->where, "write for instance 00:16:3e:12:34:56, or remove it to have one chosen");
     check_nic_mtu(validation, device);
+    validate_nic_security(validation, device_name, device);
     validate_nic_vlans(validation, device_name, device);
     for (const std::string_view family : {"ipv4", "ipv6"}) {
         check_gateway(validation, device, family, nic_address(validation, device, family));

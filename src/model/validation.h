@@ -47,6 +47,7 @@ public:
 
     const resource::Stack& stack;
     std::map<std::string_view, const resource::Network*> networks;
+    std::map<std::string_view, const resource::NetworkAcl*> acls;
     std::map<std::string_view, const resource::StoragePool*> pools;
     std::map<std::string_view, const resource::Image*> images;
     std::map<std::string_view, const resource::Profile*> profiles;
@@ -91,6 +92,10 @@ void validate_networks(Validation& validation);
 /// Ranges, gateways and what else the networks' DHCP and DNS keys say.
 void validate_dhcp(Validation& validation);
 void validate_interface_owners(Validation& validation);
+/// NAT keys and ACLs of networks.
+void validate_network_firewalls(Validation& validation);
+void validate_acls(Validation& validation);
+void validate_forwards(Validation& validation);
 /// What only bridges of Open vSwitch have: controllers, VLANs of another bridge.
 void validate_open_vswitch(Validation& validation);
 void validate_tunnels(Validation& validation);
@@ -100,6 +105,8 @@ void validate_containers(Validation& validation);
 void validate_nic(Validation& validation, const std::string& device_name, const resource::Device& device);
 /// Its vlan and vlan.tagged.
 void validate_nic_vlans(Validation& validation, const std::string& device_name, const resource::Device& device);
+/// A NIC's security.* keys.
+void validate_nic_security(Validation& validation, const std::string& device_name, const resource::Device& device);
 void validate_disk(Validation& validation, const std::string& device_name, const resource::Device& device);
 
 /// A NIC whose address its network gives out has no say in the gateway.

@@ -85,6 +85,10 @@ std::string reference() {
         "A file is a stream of YAML documents: stacks, or single objects with `kind:` on top. See `manifests/examples`.\n\n";
     text += section("Stack", SchemaKind::stack);
     text += section("Network", SchemaKind::network);
+    text += section("NetworkAcl", SchemaKind::network_acl);
+    text += "### Rules in `ingress` and `egress`\n\n" + table(acl_rule_fields());
+    text += section("NetworkForward", SchemaKind::network_forward);
+    text += "### In `ports`\n\n" + table(forward_port_fields());
     text += section("StoragePool", SchemaKind::storage_pool);
     text += section("Image", SchemaKind::image);
     text += "### Under `source`\n\n" + table(image_source_fields());

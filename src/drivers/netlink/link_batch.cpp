@@ -46,6 +46,7 @@ std::vector<LinkJob> LinkBatch::run() {
     give_birth();
     switch_ipv6();
     change_settings();
+    isolate_ports();
     change_addresses();
     return std::move(jobs_);
 }
@@ -280,6 +281,16 @@ void LinkBatch::change_settings() {
             settings.master = master != nullptr ? master->index : 0;
         }
         if (auto request = change_request(*link, settings)) put(streams, job.where.netns, std::move(*request), job);
+    }
+    send(streams, note_failure);
+}
+
+void LinkBatch::isolate_ports() {
+    Streams streams;
+    for (LinkJob& job : jobs_) {
+        const LinkRecord* link = job.is_failed() || job.removes || !job.wanted.isolated ? nullptr : find(job.where);
+        // Asked for again even where it was so: what has been a port a moment ago may be the port of another bridge now.
+        if (link != nullptr) put(streams, job.where.netns, isolation_request(link->index, *job.wanted.isolated), job);
     }
     send(streams, note_failure);
 }

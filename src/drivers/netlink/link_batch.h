@@ -41,6 +41,7 @@ private:
     void put_veth(Streams& streams, LinkJob& job);
     void switch_ipv6();
     void change_settings();
+    void isolate_ports();
     void change_addresses();
     void add_missing_addresses();
 

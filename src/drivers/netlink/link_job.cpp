@@ -20,6 +20,7 @@ constexpr std::int64_t default_mtu = 1500;
 void set_default(Link& link, std::string_view name) {
     if (name == "mtu") link.mtu = default_mtu;
     if (name == "master") link.master = "";
+    if (name == "isolated") link.isolated = false;
     if (name == "ipv6") link.ipv6 = true;
     if (name == "ttl") link.ttl = 0;
 }

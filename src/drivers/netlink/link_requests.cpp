@@ -184,6 +184,15 @@ std::optional<Request> change_request(const LinkRecord& now, const LinkSettings&
     return needed ? std::optional(std::move(request)) : std::nullopt;
 }
 
+Request isolation_request(int index, bool isolated) {
+    Request request = new_link(0, index, 0, 0);
+    request.nest(IFLA_LINKINFO, [&](Request& info) {
+        info.text(IFLA_INFO_SLAVE_KIND, "bridge");
+        info.nest(IFLA_INFO_SLAVE_DATA, [&](Request& data) { data.u8(IFLA_BRPORT_ISOLATED, isolated ? 1 : 0); });
+    });
+    return request;
+}
+
 Request group_request(int index, unsigned group) {
     Request request = new_link(0, index, 0, 0);
     request.u32(IFLA_GROUP, group);

@@ -28,6 +28,9 @@ struct LinkSettings {
 /// Nothing if it is all so already.
 [[nodiscard]] std::optional<Request> change_request(const LinkRecord& now, const LinkSettings& wanted);
 
+/// Keeps a bridge's port from the other isolated ones, or lets it to them again.
+[[nodiscard]] Request isolation_request(int index, bool isolated);
+
 [[nodiscard]] Request group_request(int index, unsigned group);
 [[nodiscard]] Request delete_request(int index);
 /// Deletes all links of a group. Group 0 is everybody's and refused by an assertion.

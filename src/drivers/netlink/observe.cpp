@@ -106,6 +106,7 @@ private:
         link.mtu = record.mtu;
         const LinkRecord* master = snapshots_[scope.pin.name].link(record.master);
         link.master = master != nullptr ? master->name : std::string();
+        link.isolated = record.isolated;
         link.up = (record.flags & IFF_UP) != 0;
         link.ipv6 = record.ipv6;
         link.addresses = record.cidrs();

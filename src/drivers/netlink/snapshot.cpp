@@ -94,6 +94,8 @@ LinkRecord read_link(const nlmsghdr* message) {
     link.lower = static_cast<int>(attributes.u32(IFLA_LINK).value_or(0));
     if (const auto nsid = attributes.u32(IFLA_LINK_NETNSID)) link.lower_namespace = static_cast<int>(*nsid);
     link.ipv6 = has_ipv6(attributes);
+    if (info.text(IFLA_INFO_SLAVE_KIND) == "bridge")
+        link.isolated = info.nested(IFLA_INFO_SLAVE_DATA).u8(IFLA_BRPORT_ISOLATED).value_or(0) != 0;
     const Attributes data = info.nested(IFLA_INFO_DATA);
     if (link.kind == "macvlan") link.mode = macvlan_mode(data.u32(IFLA_MACVLAN_MODE).value_or(0));
     if (link.kind == "vxlan") read_vxlan(data, link);

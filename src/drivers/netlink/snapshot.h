@@ -30,6 +30,7 @@ struct LinkRecord {
     int lower = 0;                       ///< macvlan's parent, veth's peer, vxlan's device
     std::optional<int> lower_namespace;  ///< number of the namespace that `lower` is in, if it is another one
     bool ipv6 = false;
+    std::optional<bool> isolated;  ///< ports of bridges only
     std::optional<std::string> mode;
     std::optional<std::int64_t> vni;
     std::optional<std::string> local;

@@ -1,6 +1,7 @@
 #include "drivers/nftables/driver.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -25,8 +26,11 @@ using nftables::TableListing;
 
 bool is_candidate(std::string_view name) { return name.starts_with(nftables::table_prefix) && nftables::is_nft_name(name); }
 
-/// Tables by name. nft knows a table by family and name; of several with one name the one with our mark counts.
+/// Tables by object name. nft knows a table by family and name; of several with one name the one with our mark counts.
 using Listings = std::map<std::string, std::vector<TableListing>>;
+
+/// A table's name as nft knows it: without the namespace that it is in.
+std::string table_name(const ObjectId& id) { return model::ScopedName::parse(id.name).name; }
 
 const TableListing* ours(const Listings& listings, const ObjectId& id) {
     const auto found = listings.find(id.name);
@@ -53,7 +57,7 @@ struct Job {
 
 class NftablesDriver final : public Driver {
 public:
-    NftablesDriver() : watch_(nftables::Watch::open()) {}
+    explicit NftablesDriver(const DriverContext& context) : run_dir_(context.run_dir), watch_(nftables::Watch::open()) {}
 
     const DriverInfo& info() const override { return info_; }
 
@@ -66,10 +70,15 @@ public:
             if (!is_asked) return model::HostState{};
             return std::move(access).error();
         }
-        const auto wanted = [&](const std::string& name) {
-            return interest.all || interest.ids.contains({ObjectKind::nft_table, name});
-        };
-        CTL_ASSIGN(const Listings listings, list(wanted));
+        CTL_ASSIGN(Listings listings, list("", [&](const std::string& name) {
+                       return interest.all || interest.ids.contains({ObjectKind::nft_table, name});
+                   }));
+        for (const auto& scope : scopes_of(interest.ids)) {
+            CTL_ASSIGN(Listings inside, list(scope, [&](const std::string& name) {
+                           return interest.ids.contains({ObjectKind::nft_table, scope + ":" + name});
+                       }));
+            listings.merge(inside);
+        }
         model::HostState state;
         for (const auto& [name, tables] : listings) {
             const ObjectId id{ObjectKind::nft_table, name};
@@ -102,20 +111,11 @@ public:
     }
 
     void apply(std::span<const Change> changes, const Report& report, std::stop_token stop) override {
-        const auto listings = list([&](const std::string& name) {
-            return std::any_of(changes.begin(), changes.end(), [&](const Change& c) { return c.id.name == name; });
-        });
-        std::vector<Job> jobs;
-        for (std::size_t i = 0; i < changes.size(); ++i) {
-            const Change& change = changes[i];
-            auto commands = !listings               ? Result<std::string>(listings.error())
-                            : stop.stop_requested() ? Error(ErrorCode::cancelled, "interrupted before it began")
-                                                    : commands_for(change, *listings);
-            if (!commands) report(i, std::move(commands).error().while_(doing(change)));
-            else if (commands->empty()) report(i, ok());
-            else jobs.push_back({i, std::move(*commands)});
-        }
-        run(jobs, changes, report);
+        std::set<ObjectId> ids;
+        for (const Change& change : changes) ids.insert(change.id);
+        std::set<std::string> scopes = scopes_of(ids);
+        scopes.insert("");
+        for (const std::string& scope : scopes) apply_in(scope, changes, report, stop);
     }
 
     std::vector<EventSource> events() override {
@@ -128,6 +128,43 @@ public:
 private:
     static bool is_table(const ObjectId& id) { return id.kind == ObjectKind::nft_table; }
 
+    /// The containers whose namespaces these tables are in.
+    static std::set<std::string> scopes_of(const std::set<ObjectId>& ids) {
+        std::set<std::string> scopes;
+        for (const ObjectId& id : ids)
+            if (is_table(id)) scopes.insert(model::ScopedName::parse(id.name).netns);
+        scopes.erase("");
+        return scopes;
+    }
+
+    [[nodiscard]] std::string netns_of(const std::string& scope) const {
+        return fmt::format("{}/namespaces/{}/net", run_dir_, scope);
+    }
+
+    void apply_in(const std::string& scope, std::span<const Change> changes, const Report& report, std::stop_token stop) {
+        const auto is_here = [&](const Change& c) { return model::ScopedName::parse(c.id.name).netns == scope; };
+        if (std::none_of(changes.begin(), changes.end(), is_here)) return;
+        const auto listings = list(scope, [&](const std::string& name) {
+            return std::any_of(changes.begin(), changes.end(),
+                               [&](const Change& c) { return is_here(c) && table_name(c.id) == name; });
+        });
+        std::vector<Job> jobs;
+        for (std::size_t i = 0; i < changes.size(); ++i) {
+            const Change& change = changes[i];
+            if (!is_here(change)) continue;
+            auto commands = !listings               ? Result<std::string>(listings.error())
+                            : stop.stop_requested() ? Error(ErrorCode::cancelled, "interrupted before it began")
+                                                    : commands_for(change, *listings);
+            if (!commands) report(i, std::move(commands).error().while_(doing(change)));
+            else if (commands->empty()) report(i, ok());
+            else jobs.push_back({i, std::move(*commands)});
+        }
+        run(scope, jobs, changes, report);
+    }
+
+    /// What a container's namespace was before is nothing to rely on: each look goes there anew.
+    [[nodiscard]] nftables::Nft inside(const std::string& scope) const { return nftables::Nft(netns_of(scope)); }
+
     static std::string doing(const Change& change) {
         const std::string_view verb = change.verb == Verb::create   ? "creating"
                                       : change.verb == Verb::remove ? "deleting"
@@ -137,27 +174,34 @@ private:
     }
 
     /// One transaction for all of them; if it is refused, each by itself, to learn whose fault it is.
-    void run(const std::vector<Job>& jobs, std::span<const Change> changes, const Report& report) {
+    void run(const std::string& scope, const std::vector<Job>& jobs, std::span<const Change> changes, const Report& report) {
         std::string all;
         for (const Job& job : jobs) all += job.commands;
         if (all.empty()) return;
-        const bool done = jobs.size() > 1 && nft_.run(all).has_value();
+        nftables::Nft other = inside(scope);
+        nftables::Nft& nft = scope.empty() ? nft_ : other;
+        const bool done = jobs.size() > 1 && nft.run(all).has_value();
         for (const Job& job : jobs) {
-            auto outcome = done ? Result<std::string>(std::string()) : nft_.run(job.commands);
+            auto outcome = done ? Result<std::string>(std::string()) : nft.run(job.commands);
             report(job.index, outcome ? ok() : Status(std::move(outcome).error().while_(doing(changes[job.index]))));
         }
     }
 
     template <typename Wanted>
-    Result<Listings> list(const Wanted& wanted) {
-        CTL_ASSIGN(const std::string names, nft_.run("list tables\n"));
+    Result<Listings> list(const std::string& scope, const Wanted& wanted) {
         Listings listings;
+        // With its namespace a table is gone, too.
+        if (!scope.empty() && ::access(netns_of(scope).c_str(), F_OK) != 0) return listings;
+        nftables::Nft other = inside(scope);
+        nftables::Nft& nft = scope.empty() ? nft_ : other;
+        CTL_ASSIGN(const std::string names, nft.run("list tables\n"));
         for (const auto& table : nftables::read_names(names)) {
             if (!is_candidate(table.name) || !wanted(table.name)) continue;
-            auto listing = nft_.run(nftables::list_table(table));
+            auto listing = nft.run(nftables::list_table(table));
             // Somebody may have deleted it since; any other reason would have kept the names from us, too.
             if (!listing) continue;
-            for (auto& read : nftables::read_tables(*listing)) listings[read.name].push_back(std::move(read));
+            for (auto& read : nftables::read_tables(*listing))
+                listings[model::ScopedName{scope, read.name}.str()].push_back(std::move(read));
         }
         return listings;
     }
@@ -165,9 +209,9 @@ private:
     static Result<std::string> put(const Change& change) {
         const auto* table = change.desired ? std::get_if<NftTable>(&change.desired->object) : nullptr;
         if (table == nullptr) return Error(ErrorCode::internal, "nothing is said of what it shall be");
-        if (!is_candidate(change.id.name))
+        if (!is_candidate(table_name(change.id)))
             return Error(ErrorCode::invalid, fmt::format("{} can't be the name of a table of ours", quoted(change.id.name)));
-        return nftables::put_table(change.id.name, *table, make_mark(change.desired->owner, change.id));
+        return nftables::put_table(table_name(change.id), *table, make_mark(change.desired->owner, change.id));
     }
 
     /// "" when there is nothing to do.
@@ -194,14 +238,15 @@ private:
     }
 
     DriverInfo info_{"nftables", "NAT, firewall and port security", {ObjectKind::nft_table}};
+    std::string run_dir_;
     nftables::Nft nft_;
     nftables::Watch watch_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Driver>> make_nftables_driver(const DriverContext& /*context*/) {
-    return std::unique_ptr<Driver>(std::make_unique<NftablesDriver>());
+Result<std::unique_ptr<Driver>> make_nftables_driver(const DriverContext& context) {
+    return std::unique_ptr<Driver>(std::make_unique<NftablesDriver>(context));
 }
 
 }  // namespace ctl::drivers

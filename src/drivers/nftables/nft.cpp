@@ -1,10 +1,12 @@
 #include "drivers/nftables/nft.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <nftables/libnftables.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +16,7 @@
 #include <charconv>
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include "base/fd.h"
 #include "base/text.h"
@@ -92,14 +95,33 @@ Status check_access() {
 
 void Nft::Free::operator()(nft_ctx* context) const { nft_ctx_free(context); }
 
-Result<std::string> Nft::run(const std::string& commands) {
-    if (!context_) {
-        CTL_TRY(check_access());
-        context_.reset(nft_ctx_new(NFT_CTX_DEFAULT));
-        if (!context_ || nft_ctx_buffer_output(context_.get()) != 0 || nft_ctx_buffer_error(context_.get()) != 0)
-            return Error(ErrorCode::io, "libnftables can't be used: out of memory");
-        nft_ctx_output_set_flags(context_.get(), NFT_CTX_OUTPUT_STATELESS);
+Status Nft::open() {
+    Status outcome;
+    const auto make = [&] {
+        outcome = check_access();
+        if (outcome) context_.reset(nft_ctx_new(NFT_CTX_DEFAULT));
+    };
+    if (netns_.empty()) {
+        make();
+    } else {
+        // The context keeps to the namespace that its maker is in; only the thread goes there.
+        std::jthread([&] {
+            const Fd netns(::open(netns_.c_str(), O_RDONLY | O_CLOEXEC));
+            if (!netns || ::setns(netns.get(), CLONE_NEWNET) != 0) outcome = system_error(errno, "entering " + netns_);
+            else make();
+        }).join();
     }
+    CTL_TRY(std::move(outcome));
+    if (!context_ || nft_ctx_buffer_output(context_.get()) != 0 || nft_ctx_buffer_error(context_.get()) != 0) {
+        context_.reset();
+        return Error(ErrorCode::io, "libnftables can't be used: out of memory");
+    }
+    nft_ctx_output_set_flags(context_.get(), NFT_CTX_OUTPUT_STATELESS);
+    return ok();
+}
+
+Result<std::string> Nft::run(const std::string& commands) {
+    if (!context_) CTL_TRY(open());
     CTL_ASSIGN(const Fd file, in_memory(commands));
     const int outcome = nft_run_cmd_from_filename(context_.get(), fmt::format("/proc/self/fd/{}", file.get()).c_str());
     // Reading empties both buffers; what one command leaves there would be taken for the next one's.

@@ -51,6 +51,9 @@ Watch Watch::open() {
     if (!fd) return Watch(Fd());
     if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes) != 0)
         (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+    const int on = 1;
+    // Containers have tables of ours, too. Without the privilege for it only the host is heard.
+    (void)::setsockopt(fd.get(), SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &on, sizeof on);
     sockaddr_nl address{};
     address.nl_family = AF_NETLINK;
     const int group = NFNLGRP_NFTABLES;

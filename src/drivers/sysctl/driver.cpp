@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include "base/fd.h"
 #include "base/text.h"
@@ -22,6 +23,7 @@ using model::Sysctl;
 
 // The kernel hands out and takes in at most a page.
 constexpr std::size_t value_limit = 4096;
+constexpr std::string_view forward_ipv6 = "net.ipv6.conf.all.forwarding";
 
 /// The value without its line end; nothing if there is no such parameter or it can't be read (some are write-only).
 Result<std::optional<std::string>> read_value(const std::string& path) {
@@ -70,6 +72,22 @@ Status give_back(const Change& change) {
     return write_value(path, *usual);
 }
 
+/// A host that forwards IPv6 no longer listens to its own router, and would lose its way out, unless an interface is told to
+/// go on (accept_ra 2). Not so our bridges: there the routers that speak would be containers.
+Status go_on_hearing_routers() {
+    const std::filesystem::path interfaces = "/proc/sys/net/ipv6/conf";
+    std::error_code failure;
+    for (const auto& interface : std::filesystem::directory_iterator(interfaces, failure)) {
+        const std::string name = interface.path().filename().native();
+        if (name == "all" || name == "default" || std::filesystem::exists("/sys/class/net/" + name + "/bridge", failure))
+            continue;
+        const std::string file = (interface.path() / "accept_ra").native();
+        CTL_ASSIGN(const auto now, read_value(file));
+        if (now == "1") CTL_TRY(write_value(file, "2"));
+    }
+    return ok();
+}
+
 Status set(const Change& change) {
     const auto* wanted = change.desired ? std::get_if<Sysctl>(&change.desired->object) : nullptr;
     if (wanted == nullptr || !wanted->value) return give_back(change);
@@ -78,6 +96,7 @@ Status set(const Change& change) {
     CTL_ASSIGN(const std::string path, sysctl_path(change.id.name));
     CTL_ASSIGN(const auto now, read_value(path));
     if (now && *now == trimmed(*wanted->value)) return ok();
+    if (change.id.name == forward_ipv6 && *wanted->value == "1") CTL_TRY(go_on_hearing_routers());
     return write_value(path, *wanted->value);
 }
 

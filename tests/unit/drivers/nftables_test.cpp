@@ -197,6 +197,31 @@ TEST_CASE("a table changes its family and its owner, and is left behind without 
     CHECK(driver->observe({}, {})->at(adopted.id).mark == model::Mark::none);
 }
 
+TEST_CASE("a table with a container's name before its own is in that container's namespace") {
+    CTL_SKIP_WITHOUT_NAMESPACES();
+    const std::string pin = ctl::testing::run_dir() + "/namespaces/web/net";
+    sh("mkdir -p $(dirname " + pin + ") && touch " + pin + " && unshare --net=" + pin + " true");
+    DriverContext context;
+    context.run_dir = ctl::testing::run_dir();
+    const auto driver = std::move(*make_nftables_driver(context));
+    const NftTable inner = table({{"a", "drop"}}, "ip");
+    must_apply(*driver, {change(Verb::create, "web:ctl_router", inner),
+                         change(Verb::create, "ctl_router", table({{"a", "accept"}}))});
+    CHECK(sh("nsenter --net=" + pin + " nft list ruleset").find("drop") != std::string::npos);
+    CHECK(sh("nft list ruleset").find("drop") == std::string::npos);
+    const auto id = test::id("nft_table/web:ctl_router");
+    const auto seen = driver->observe(Interest::only({id}), {});
+    REQUIRE(seen.has_value());
+    CHECK(seen->size() == 1);
+    CHECK(std::get<NftTable>(seen->at(id).object) == inner);
+    CHECK(seen->at(id).mark == model::Mark::complete);
+    must_apply(*driver, {change(Verb::remove, "web:ctl_router")});
+    CHECK(sh("nsenter --net=" + pin + " nft list ruleset").empty());
+    CHECK(sh("nft list ruleset").find("accept") != std::string::npos);
+    sh("umount " + pin);
+    CHECK(driver->observe(Interest::only({id, test::id("nft_table/gone:ctl_router")}), {})->empty());
+}
+
 TEST_CASE("lines and names that would reach beyond their chain are refused before anything is run") {
     for (const std::string line : {"accept }", "accept\n} chain b {", "log prefix \"x", "accept # rest", "a\\", "drop\tx"})
         CHECK_MESSAGE(!nftables::put_table("ctl_x", table({{"a", line}}), ""), line);

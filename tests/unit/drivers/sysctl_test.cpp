@@ -21,6 +21,26 @@ TEST_CASE("names that would lead out of /proc/sys are refused") {
         CHECK_MESSAGE(!sysctl_path(name).has_value(), name);
 }
 
+TEST_CASE("a host that is made to forward IPv6 goes on hearing its own router, but not its containers") {
+    const std::string reason = ctl::testing::enter_own_namespaces();
+    CTL_SKIP_IF(!reason.empty(), reason);
+    ctl::testing::sh("ip link add uplink type veth peer name router; ip link add lab0 type bridge");
+    const auto accepts = [](const std::string& link) {
+        return ctl::testing::sh("cat /proc/sys/net/ipv6/conf/" + link + "/accept_ra");
+    };
+    REQUIRE(accepts("uplink") == "1");
+    diff::Change change;
+    change.id = {ObjectKind::sysctl, "net.ipv6.conf.all.forwarding"};
+    change.verb = diff::Verb::update;
+    change.desired.edit().object = Sysctl{.value = "1"};
+    const auto driver = std::move(*make_sysctl_driver({}));
+    driver->apply(std::vector{change}, [](std::size_t, const Status& outcome) { CHECK(outcome.has_value()); }, {});
+    CHECK(ctl::testing::sh("cat /proc/sys/net/ipv6/conf/all/forwarding") == "1");
+    CHECK(accepts("uplink") == "2");
+    CHECK(accepts("lab0") == "1");
+    CHECK(accepts("default") == "1");
+}
+
 TEST_CASE("a parameter is observed by name only, set, and one that is missing is not there") {
     const std::string reason = ctl::testing::enter_own_namespaces();
     CTL_SKIP_IF(!reason.empty(), reason);

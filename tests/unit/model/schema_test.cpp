@@ -54,9 +54,11 @@ void for_each_object(const rapidjson::Value& value, const Visit& visit) {
 }
 
 std::vector<const KeyTable*> all_tables() {
-    std::vector<const KeyTable*> tables{&image_source_fields(), &lifecycle_fields()};
-    for (const auto kind : {SchemaKind::stack, SchemaKind::network, SchemaKind::profile, SchemaKind::storage_pool,
-                            SchemaKind::image, SchemaKind::container, SchemaKind::device}) {
+    std::vector<const KeyTable*> tables{&image_source_fields(), &lifecycle_fields(), &acl_rule_fields(),
+                                        &forward_port_fields()};
+    for (const auto kind : {SchemaKind::stack, SchemaKind::network, SchemaKind::network_acl, SchemaKind::network_forward,
+                            SchemaKind::profile, SchemaKind::storage_pool, SchemaKind::image, SchemaKind::container,
+                            SchemaKind::device}) {
         tables.push_back(&fields_of(kind));
         if (const auto* table = config_of(kind, "")) tables.push_back(table);
         for (const auto subtype : subtypes_of(kind)) tables.push_back(config_of(kind, subtype));
@@ -234,11 +236,11 @@ TEST_CASE("a key tells its type, default and effect") {
     CHECK(memory->type == "memory");
     CHECK(memory->effect == Effect::live);
     CHECK(memory->support == Support::yes);
-    const auto* nat = find_key(SchemaKind::network, "bridge", "ipv4.nat");
-    REQUIRE(nat != nullptr);
-    CHECK(nat->support == Support::not_yet);
-    CHECK(nat->inert == std::vector<std::string>{"false"});
-    CHECK(nat->default_value == "false");
+    const auto* nesting = find_key(SchemaKind::container, "", "security.nesting");
+    REQUIRE(nesting != nullptr);
+    CHECK(nesting->support == Support::not_yet);
+    CHECK(nesting->inert == std::vector<std::string>{"false"});
+    CHECK(nesting->default_value == "false");
     CHECK(find_key(SchemaKind::container, "", "security.privileged")->effect == Effect::restart);
     CHECK(find_key(SchemaKind::network, "bridge", "no.such") == nullptr);
     CHECK(find_key(SchemaKind::network, "token-ring", "ipv4.nat") == nullptr);
@@ -250,6 +252,8 @@ TEST_CASE("kinds are known in all spellings people use") {
     CHECK(schema_kind_from("storage-pool") == SchemaKind::storage_pool);
     CHECK(schema_kind_from("StoragePool") == SchemaKind::storage_pool);
     CHECK(schema_kind_from("storage_pool") == SchemaKind::storage_pool);
+    CHECK(schema_kind_from("NetworkAcl") == SchemaKind::network_acl);
+    CHECK(schema_kind_from("network-forward") == SchemaKind::network_forward);
     CHECK(schema_kind_from("instance") == SchemaKind::container);
     CHECK(schema_kind_from("CONTAINER") == SchemaKind::container);
     CHECK_FALSE(schema_kind_from("Pod"));

@@ -1,0 +1,137 @@
+#include <array>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "model/lower_firewall.h"
+
+namespace ctl::model {
+
+namespace {
+
+using Family = IpAddress::Family;
+
+bool filters(const Attachment& nic, std::string_view what) {
+    return bool_value(nic.device->keys, fmt::format("security.{}_filtering", what), false);
+}
+
+/// What keeps one NIC to its own addresses. Looked at where its frames enter the bridge.
+class NicRules {
+public:
+    NicRules(const Attachment& nic, std::string chain, nft::Chains& chains)
+        : nic_(nic), chain_(std::move(chain)), chains_(chains) {}
+
+    void add() {
+        const bool v4 = filters(nic_, "ipv4");
+        const bool v6 = filters(nic_, "ipv6");
+        if (filters(nic_, "mac")) add_mac();
+        if (v4) add_ipv4();
+        if (v6) add_ipv6();
+        if (v4 && v6) rule("ether type != { ip, arp, ip6 } drop");
+    }
+
+private:
+    void rule(std::string line) { chains_.rule(chain_, std::move(line)); }
+
+    [[nodiscard]] std::optional<IpAddress> address(Family family) const {
+        for (const Cidr& cidr : nic_.addresses)
+            if (cidr.address.family == family) return cidr.address;
+        return std::nullopt;
+    }
+
+    void add_mac() {
+        rule(fmt::format("ether saddr != {} drop", nic_.mac));
+        rule(fmt::format("arp saddr ether != {} drop", nic_.mac));
+        // The MAC in a neighbour's or router's question and answer stands after the address that it is about. Behind
+        // extension headers it would stand elsewhere; nobody honest puts any there.
+        const std::string mac = nft::number(nic_.mac);
+        const auto type = [](unsigned number) { return nft::icmp_type(Family::v6, number); };
+        rule(nft::icmp_types(Family::v6, {133, 135, 136}) + " ip6 nexthdr != ipv6-icmp drop");
+        rule(fmt::format("{} @nh,400,48 != {} drop", type(133), mac));
+        // Who looks for duplicates of an address he does not have yet sends a nonce there instead.
+        rule(fmt::format("ip6 saddr != :: {} @nh,528,48 != {} drop", type(135), mac));
+        rule(fmt::format("{} @nh,528,48 != {} drop", type(136), mac));
+    }
+
+    void add_ipv4() {
+        const auto own = address(Family::v4);
+        if (!own) {
+            rule("ether type arp drop");
+            rule("ether type ip drop");
+            return;
+        }
+        const IpAddress unspecified;
+        rule(fmt::format("arp saddr ip != {} drop", nft::addresses({{unspecified, unspecified}, {*own, *own}})));
+        rule("ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp dport 67 accept");
+        rule(fmt::format("ip saddr != {} drop", own->str()));
+    }
+
+    void add_ipv6() {
+        const auto own = address(Family::v6);
+        if (!own) {
+            rule("ether type ip6 drop");
+            return;
+        }
+        const IpAddress link_local = derived_from_mac();
+        const auto type = [](unsigned number) { return nft::icmp_type(Family::v6, number); };
+        rule(nft::icmp_types(Family::v6, {134, 137}) + " drop");
+        rule(nft::icmp_types(Family::v6, {133, 135, 136}) + " ip6 nexthdr != ipv6-icmp drop");
+        // The address that an advertisement, or the question whether it is free, is about.
+        const std::string not_ours = fmt::format("@nh,384,128 != {} @nh,384,128 != {}", hex(link_local), hex(*own));
+        rule(fmt::format("{} {} drop", type(136), not_ours));
+        rule(fmt::format("ip6 saddr :: {} {} drop", type(135), not_ours));
+        rule(fmt::format("ip6 saddr :: {} accept", nft::icmp_types(Family::v6, {133, 135, 143})));
+        rule(fmt::format("ip6 saddr != {} drop", nft::addresses({{link_local, link_local}, {*own, *own}})));
+    }
+
+    static std::string hex(const IpAddress& address) {
+        std::string text;
+        for (const auto byte : address.bytes) text += fmt::format("{:02x}", byte);
+        return nft::number(text);
+    }
+
+    /// The link-local address that the kernel makes of the MAC.
+    [[nodiscard]] IpAddress derived_from_mac() const {
+        std::array<std::uint8_t, 6> mac{};
+        for (std::size_t i = 0; i < mac.size(); ++i)
+            mac[i] = static_cast<std::uint8_t>(std::stoul(nic_.mac.substr(3 * i, 2), nullptr, 16));
+        IpAddress address{.family = Family::v6};
+        address.bytes = {0xfe,   0x80,   0,    0,    0,      0,      0,     0, static_cast<std::uint8_t>(mac[0] ^ 2U),
+                         mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+        return address;
+    }
+
+    const Attachment& nic_;
+    std::string chain_;
+    nft::Chains& chains_;
+};
+
+}  // namespace
+
+void lower_port_security(Lowering& lowering, const resource::Network& network) {
+    const auto attached = lowering.attachments.find(network.name.text);
+    if (attached == lowering.attachments.end()) return;
+    const ObjectId id{ObjectKind::nft_table, "ctlports_" + network.name.text};
+    nft::Chains chains;
+    std::map<std::string, std::string> dispatch;
+    SourceSpan place;
+    for (const Attachment& nic : attached->second) {
+        if (nic.host_interface.empty()) continue;
+        if (!filters(nic, "mac") && !filters(nic, "ipv4") && !filters(nic, "ipv6")) continue;
+        const std::string chain = "nic_" + nic.host_interface;
+        dispatch.emplace(nic.host_interface, chain);
+        NicRules(nic, chain, chains).add();
+        if (!place.is_known()) place = nic.device->where;
+        // Nobody sends before he is watched.
+        auto container = lowering.desired.find({ObjectKind::container, nic.container->name.text});
+        if (container != lowering.desired.end()) container->second.needs.push_back({id, Bond::order});
+    }
+    if (dispatch.empty()) return;
+    chains.base("prerouting", "filter hook prerouting priority filter");
+    chains.rule("prerouting", nft::dispatch(dispatch));
+    Entry& entry = lowering.add(id, NftTable{.family = "bridge", .chains = chains.take()},
+                                {lowering.stack.name, "Network", network.name.text}, network.name.where);
+    entry.places["chains"] = place;
+}
+
+}  // namespace ctl::model
