@@ -51,10 +51,11 @@ void check_nothing_serves(const Lab& lab) {
 
 }  // namespace
 
-TEST_CASE("05: containers get addresses, find each other by name") {
+TEST_CASE("05: containers get addresses, find each other by name, and reach a LAN that does not know them") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Lab lab;
     CTL_SKIP_WITHOUT_DNSMASQ(lab);
+    lab.add_lan("ens33", {"203.0.113.1/24"}, {"203.0.113.200/24"});
     const std::string example = "manifests/examples/05-nat-bridge.yaml";
     lab.must_apply(example);
     CHECK(has_address(lab, "web", "10.13.5."));
@@ -64,6 +65,7 @@ TEST_CASE("05: containers get addresses, find each other by name") {
     CHECK(resolve(lab, "web", "db") == db);
     CHECK(resolve(lab, "web", "_gateway.lxd") == "10.13.5.1");
     CHECK(lab.pings("web", "db"));
+    CHECK(lab.pings("web", "203.0.113.200"));
     CHECK(wait_until(
         [&] { return lab.in_netns("web", "ip -6 addr show eth0 scope global").out.find("fd42:5::") != std::string::npos; }));
     CHECK(wait_until([&] { return resolve(lab, "web", "db.lxd", "aaaa").starts_with("fd42:5:"); }));

@@ -73,6 +73,7 @@ std::vector<std::string> standard_lines(const ConfigPlace& place, const ConfigFa
         fmt::format("lxc.namespace.share.net = {}/namespaces/{}/net", place.run_dir, place.name),
     };
     if (facts.seccomp) lines.emplace_back("lxc.seccomp.profile = /usr/share/lxc/config/common.seccomp");
+    if (!facts.apparmor.empty()) lines.push_back(fmt::format("lxc.apparmor.profile = {}", facts.apparmor));
     if (!facts.halt_signal.empty()) lines.push_back(fmt::format("lxc.signal.halt = {}", facts.halt_signal));
     if (privileged) {
         lines.emplace_back("lxc.cap.drop = mac_admin mac_override sys_time sys_module sys_rawio");
@@ -88,9 +89,10 @@ std::vector<std::string> standard_lines(const ConfigPlace& place, const ConfigFa
 /// All lines that any host would have added.
 std::set<std::string> all_standard_lines(const ConfigPlace& place, bool privileged) {
     std::set<std::string> lines;
-    for (const auto& [signal, unified] : {std::pair{"SIGUSR1", ""}, std::pair{"SIGRTMIN+3", "devices"}})
-        for (auto& line : standard_lines(place, {.seccomp = true, .unified = {unified}, .halt_signal = signal}, privileged))
-            lines.insert(std::move(line));
+    const ConfigFacts one{.seccomp = true, .unified = {}, .apparmor = "generated", .halt_signal = "SIGUSR1"};
+    const ConfigFacts other{.seccomp = true, .unified = {"devices"}, .apparmor = "unconfined", .halt_signal = "SIGRTMIN+3"};
+    for (const auto& facts : {one, other})
+        for (auto& line : standard_lines(place, facts, privileged)) lines.insert(std::move(line));
     return lines;
 }
 

@@ -21,6 +21,7 @@ struct ConfigPlace {
 struct ConfigFacts {
     bool seccomp = false;             ///< liblxc's own system call filter is installed
     std::set<std::string> unified{};  ///< controllers that are on the version 2 hierarchy; the others are on version 1
+    std::string apparmor{};           ///< profile: generated or unconfined; empty where the kernel has no AppArmor
     std::string halt_signal;          ///< what asks the container's init to shut down; empty for liblxc's default
     std::set<std::string> files{};    ///< sources of mounts that are files, not directories
 };

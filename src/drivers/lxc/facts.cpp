@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/text.h"
 
 namespace ctl::drivers::lxc {
@@ -64,11 +65,27 @@ std::optional<int> signal_number(std::string_view name) {
     return std::nullopt;
 }
 
+bool can_run(std::string_view program) {
+    for (const std::string_view folder : {"/usr/sbin", "/sbin", "/usr/bin", "/bin"})
+        if (::access(fmt::format("{}/{}", folder, program).c_str(), X_OK) == 0) return true;
+    return false;
+}
+
+/// liblxc would take a profile that a package of the distribution has to have loaded, and not start without it. We let it
+/// make one per container where that is possible (lxc.container.conf(5)); elsewhere there is none, as in LXD.
+std::string apparmor_profile() {
+    const auto enabled = read_file("/sys/module/apparmor/parameters/enabled", 16);
+    if (!enabled || !enabled->starts_with('Y')) return {};
+    const bool can_load = ::access("/sys/kernel/security/apparmor/features", F_OK) == 0 && can_run("apparmor_parser");
+    return can_load ? "generated" : "unconfined";
+}
+
 }  // namespace
 
 ConfigFacts find_facts(const model::Container& container, const Cgroups& cgroups) {
     ConfigFacts facts;
     facts.seccomp = ::access("/usr/share/lxc/config/common.seccomp", R_OK) == 0;
+    facts.apparmor = apparmor_profile();
     facts.unified = cgroups.unified_controllers();
     if (container.rootfs) facts.halt_signal = halt_signal_of(*container.rootfs);
     if (container.mounts)

@@ -67,10 +67,13 @@ TEST_CASE("what is rendered is read back the same on any kind of host") {
     for (const char* idmap : {"none", "0:100000:65536"})
         for (const auto& unified : {std::set<std::string>{}, std::set<std::string>{"memory", "pids", "cpuset", "devices"}})
             for (const char* signal : {"", "SIGUSR1", "SIGRTMIN+3"})
-                for (const bool seccomp : {false, true})
+                for (const char* apparmor : {"", "generated", "unconfined"})
                     for (const auto& container : {minimal(idmap), full(idmap)}) {
-                        const ConfigFacts facts{
-                            .seccomp = seccomp, .unified = unified, .halt_signal = signal, .files = {"/srv/x"}};
+                        const ConfigFacts facts{.seccomp = *apparmor != '\0',
+                                                .unified = unified,
+                                                .apparmor = apparmor,
+                                                .halt_signal = signal,
+                                                .files = {"/srv/x"}};
                         const std::string text = rendered(container, facts);
                         CAPTURE(text);
                         const auto parsed = parse_config(text, place);
