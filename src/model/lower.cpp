@@ -93,8 +93,6 @@ Lowered lower(const resource::Stack& stack, const Allocations& known, const Host
     for (const auto& [name, network] : lowering.networks) lower_network_services(lowering, *network);
 
     for (auto& [id, entry] : lowering.desired) {
-        // A need on what nobody declares is the host's business: the driver meets it or says what is missing.
-        std::erase_if(entry.needs, [&](const Need& need) { return !lowering.desired.contains(need.id); });
         std::sort(entry.needs.begin(), entry.needs.end());
         entry.needs.erase(std::unique(entry.needs.begin(), entry.needs.end()), entry.needs.end());
     }

@@ -289,7 +289,8 @@ TEST_CASE("what somebody changes by hand is put back, and the plan calls it drif
     check_drift(lab, file, {"a frozen container", "lxc-freeze" + lxc, {"container/a update live: state drifted"}, {}});
     check_drift(lab, file,
                 {"a memory limit",
-                 "lxc-cgroup" + lxc + "memory.limit_in_bytes 33554432 || lxc-cgroup" + lxc + "memory.max 33554432",
+                 "echo 33554432 > $(find /sys/fs/cgroup -path '*/ctl/a/payload/memory.limit_in_bytes' -o -path "
+                 "'*/ctl/a/payload/memory.max')",
                  {"container/a update live: memory_limit drifted"},
                  {}});
     check_drift(lab, file,

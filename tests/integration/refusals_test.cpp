@@ -71,9 +71,9 @@ containers:
     CHECK(refusal.plan.exit_code == 1);
     for (const Output& output : {refusal.plan, refusal.apply}) {
         CHECK_MESSAGE(says(output.err, "stack.yaml:5:20: error: interface \"enp77\" is not on this host"), output.err);
-        CHECK_MESSAGE(says(output.err, "stack.yaml:7:41: error: interface \"enp78\" is not on this host"), output.err);
-        CHECK_MESSAGE(says(output.err, "stack.yaml:15:48: error: interface \"br77\" is not on this host"), output.err);
-        CHECK_MESSAGE(says(output.err, "stack.yaml:16:48: error: interface \"enp79\" is not on this host"), output.err);
+        CHECK_MESSAGE(says(output.err, "stack.yaml:7:40: error: interface \"enp78\" is not on this host"), output.err);
+        CHECK_MESSAGE(says(output.err, "stack.yaml:15:49: error: interface \"br77\" is not on this host"), output.err);
+        CHECK_MESSAGE(says(output.err, "stack.yaml:16:49: error: interface \"enp79\" is not on this host"), output.err);
         CHECK(says(output.err, "'ip link' lists"));
     }
     lab.must(
@@ -93,9 +93,9 @@ TEST_CASE("a host without busybox-static is told what to install") {
     CHECK(refusal.plan.exit_code == 0);
     CHECK_MESSAGE(says(refusal.plan.out, "warning: apply would be refused"), refusal.plan.out);
     CHECK_MESSAGE(says(refusal.plan.out, "busybox-static"), refusal.plan.out);
-    CHECK_MESSAGE(says(refusal.plan.out, "stack.yaml:3:10"), refusal.plan.out);
+    CHECK_MESSAGE(says(refusal.plan.out, "stack.yaml:3:17"), refusal.plan.out);
     CHECK(refusal.apply.exit_code == 10);
-    CHECK_MESSAGE(says(refusal.apply.err, "apt install busybox-static"), refusal.apply.err);
+    CHECK_MESSAGE(says(refusal.apply.err, "apt-get install busybox-static"), refusal.apply.err);
     CHECK(says(refusal.apply.err, "nothing was changed"));
 }
 

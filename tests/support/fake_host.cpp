@@ -65,11 +65,23 @@ std::optional<model::FieldValue> default_of(ObjectKind kind, std::string_view fi
 
 FakeHost::FakeHost() : info_{"fake", "a host in memory", {}} {
     for (const auto& [kind, name] : model::EnumNames<ObjectKind>::names) info_.kinds.insert(kind);
+    for (const char* name : {"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"}) {
+        Entry entry;
+        entry.object = model::Sysctl{.value = "0"};
+        things_.emplace(ObjectId{ObjectKind::sysctl, name}, std::move(entry));
+    }
 }
 
 model::HostState FakeHost::seen() const {
     model::HostState state = things_;
-    for (auto& [id, entry] : state) entry.needs.clear();
+    for (auto& [id, entry] : state) {
+        entry.needs.clear();
+        // A flag of the port, which comes and goes with the bridge, not of the link.
+        auto* link = std::get_if<Link>(&entry.object);
+        if (link == nullptr) continue;
+        if (link->master.value_or("").empty()) link->isolated.reset();
+        else link->isolated = link->isolated.value_or(false);
+    }
     return state;
 }
 
