@@ -35,10 +35,9 @@ public:
         link.mac = mac();
         link.mtu = mtu();
         link.addresses = addresses();
-        link.ipv6 = has_family(*link.addresses, IpAddress::Family::v6) ||
-                    (type == "bridged" && announces_ipv6(lowering_, parent()));
-        asks_dhcp_ = link.addresses->empty() ||
-                     (is_served("ipv4") && !has_family(*link.addresses, IpAddress::Family::v4));
+        link.ipv6 =
+            has_family(*link.addresses, IpAddress::Family::v6) || (type == "bridged" && announces_ipv6(lowering_, parent()));
+        asks_dhcp_ = link.addresses->empty() || (is_served("ipv4") && !has_family(*link.addresses, IpAddress::Family::v4));
         std::vector<Need> needs{{{ObjectKind::netns, container_.name.text}, Bond::rebuild}};
         if (type == "macvlan") {
             link.type = LinkType::macvlan;

@@ -23,19 +23,10 @@ constexpr std::string_view kinds_hint =
     "containers:, …";
 
 /// Kinds of LXD and incus that have no resource here yet, spelled without dashes.
-constexpr std::array<std::string_view, 13> later_kinds{"project",
-                                                       "networkzone",
-                                                       "networkpeer",
-                                                       "networkloadbalancer",
-                                                       "networkaddressset",
-                                                       "storagevolume",
-                                                       "storagebucket",
-                                                       "volume",
-                                                       "clustergroup",
-                                                       "cluster",
-                                                       "certificate",
-                                                       "virtualmachine",
-                                                       "vm"};
+constexpr std::array<std::string_view, 13> later_kinds{
+    "project",       "networkzone",    "networkpeer", "networkloadbalancer", "networkaddressset",
+    "storagevolume", "storagebucket",  "volume",      "clustergroup",        "cluster",
+    "certificate",   "virtualmachine", "vm"};
 
 bool is_later_kind(std::string_view text) {
     return std::find(later_kinds.begin(), later_kinds.end(), plain_kind(text)) != later_kinds.end();

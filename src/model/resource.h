@@ -53,8 +53,8 @@ struct NetworkAcl {
 };
 
 struct ForwardPort {
-    Value protocol;       ///< tcp or udp
-    Value listen_port;    ///< a list of ports and ranges
+    Value protocol;     ///< tcp or udp
+    Value listen_port;  ///< a list of ports and ranges
     Value target_address;
     Value target_port;  ///< as many as listen_port, or one; empty: the same ones
     Value description;

@@ -104,9 +104,8 @@ TEST_CASE("06: a container on a bridge of one's own keeps its address over a res
     const std::string example = "manifests/examples/06-custom-bridge.yaml";
     lab.must_apply(example);
     const auto is_reachable = [&] {
-        return wait_until([&] {
-                   return address_in(lab, "app1") == "10.13.37.66/24" && gateway_in(lab, "app1") == "10.13.37.1";
-               }) &&
+        return wait_until(
+                   [&] { return address_in(lab, "app1") == "10.13.37.66/24" && gateway_in(lab, "app1") == "10.13.37.1"; }) &&
                lab.pings("", "10.13.37.66") && lab.pings("app1", "10.13.37.1");
     };
     CHECK(is_reachable());

@@ -47,7 +47,9 @@ TEST_CASE("a host that lost its power comes back as declared when watch starts")
     REQUIRE(spawn_beside({program, "watch", stacks.native()}) > 0);
     for (const auto* address : {"10.28.0.11", "10.28.0.12", "10.28.0.13"})
         CHECK_MESSAGE(wait_until([&] { return answers(address); }, deadline), address, " does not answer");
-    const auto is_settled = [] { return run({program, "plan", "-f", stacks.native(), "--detailed-exitcode"}).exit_code == 0; };
+    const auto is_settled = [] {
+        return run({program, "plan", "-f", stacks.native(), "--detailed-exitcode"}).exit_code == 0;
+    };
     CHECK(wait_until(is_settled, deadline));
 }
 

@@ -56,9 +56,9 @@ void for_each_object(const rapidjson::Value& value, const Visit& visit) {
 std::vector<const KeyTable*> all_tables() {
     std::vector<const KeyTable*> tables{&image_source_fields(), &lifecycle_fields(), &acl_rule_fields(),
                                         &forward_port_fields()};
-    for (const auto kind : {SchemaKind::stack, SchemaKind::network, SchemaKind::network_acl, SchemaKind::network_forward,
-                            SchemaKind::profile, SchemaKind::storage_pool, SchemaKind::image, SchemaKind::container,
-                            SchemaKind::device}) {
+    for (const auto kind :
+         {SchemaKind::stack, SchemaKind::network, SchemaKind::network_acl, SchemaKind::network_forward, SchemaKind::profile,
+          SchemaKind::storage_pool, SchemaKind::image, SchemaKind::container, SchemaKind::device}) {
         tables.push_back(&fields_of(kind));
         if (const auto* table = config_of(kind, "")) tables.push_back(table);
         for (const auto subtype : subtypes_of(kind)) tables.push_back(config_of(kind, subtype));
