@@ -1,10 +1,14 @@
 #include "support/host_fingerprint.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <filesystem>
 #include <regex>
+
+#include <fmt/format.h>
 
 #include "base/file.h"
 #include "base/process.h"
@@ -72,6 +76,13 @@ void add_directory(HostFingerprint& facts, const std::string& path) {
     }
 }
 
+/// Owner and mode of what containers are made of: a test that changes them has left its tree.
+void add_file(HostFingerprint& facts, const std::string& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return;
+    facts.insert(fmt::format("file {} {}:{} {:o} {} bytes", path, info.st_uid, info.st_gid, info.st_mode, info.st_size));
+}
+
 /// Entries whose names begin like those of the scratch directories of ctl and its tests: others come and go beside them. The
 /// directory that sandboxes share stays.
 void add_scratch(HostFingerprint& facts, const std::string& path, std::string_view beginning) {
@@ -86,6 +97,7 @@ void add_scratch(HostFingerprint& facts, const std::string& path, std::string_vi
 
 HostFingerprint take_host_fingerprint() {
     HostFingerprint facts;
+    add_file(facts, "/bin/busybox");
     add_command(facts, "link", {"ip", "-br", "link"});
     add_command(facts, "address", {"ip", "-br", "addr"});
     add_command(facts, "route", {"ip", "route", "show", "table", "all"});
