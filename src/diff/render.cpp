@@ -1,7 +1,10 @@
 #include "diff/render.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 #include <rapidjson/stringbuffer.h>
@@ -50,11 +53,52 @@ std::string text_of(const std::optional<FieldValue>& value, std::string_view abs
     return text.empty() ? "none" : text;
 }
 
+/// A list's members; of a map each line of each value, behind its key. Nothing for what has no members.
+std::vector<std::string> lines_of(const FieldValue& value) {
+    if (const auto* list = std::get_if<std::vector<std::string>>(&value)) return *list;
+    std::vector<std::string> lines;
+    if (const auto* map = std::get_if<std::map<std::string, std::string>>(&value))
+        for (const auto& [key, text] : *map)
+            for (const auto line : split(text, '\n')) lines.push_back(fmt::format("{}: {}", key, line));
+    return lines;
+}
+
+/// Whether the value is better read a member a line.
+bool is_long(const std::optional<FieldValue>& value) {
+    constexpr std::size_t widest = 160;
+    return value && !lines_of(*value).empty() && model::to_text(*value).size() > widest;
+}
+
+std::string indented(const std::vector<std::string>& lines, std::string_view symbol) {
+    std::string text;
+    for (const auto& line : lines) text += fmt::format("          {}{}\n", symbol, escaped(line));
+    return text;
+}
+
+/// Those of `lines` that `others` lacks.
+std::vector<std::string> lines_only_in(std::vector<std::string> lines, const std::vector<std::string>& others) {
+    std::multiset<std::string> left(others.begin(), others.end());
+    std::erase_if(lines, [&](const std::string& line) {
+        const auto found = left.find(line);
+        if (found == left.end()) return false;
+        left.erase(found);
+        return true;
+    });
+    return lines;
+}
+
 std::string field_line(const FieldChange& field, std::string_view symbol) {
     const std::string to = text_of(field.to, "default");
     if (field.from && field.from == field.to)
-        return fmt::format("      {} {}: {}   (applied again)\n", symbol, field.name, to);
+        return fmt::format("      {} {}: {}   (applied again)\n", symbol, field.name, is_long(field.to) ? "…" : to);
     const std::string where = field.cause != Cause::unset && field.where.is_known() ? " at " + field.where.str() : "";
+    if (is_long(field.from) || is_long(field.to)) {
+        const auto before = field.from ? lines_of(*field.from) : std::vector<std::string>();
+        const auto after = field.to ? lines_of(*field.to) : std::vector<std::string>();
+        return fmt::format("      {} {}:   ({}, {}{})\n", symbol, field.name, to_string(field.effect),
+                           to_string(field.cause), where) +
+               indented(lines_only_in(before, after), "- ") + indented(lines_only_in(after, before), "+ ");
+    }
     return fmt::format("      {} {}: {} → {}   ({}, {}{})\n", symbol, field.name, text_of(field.from, "unset"), to,
                        to_string(field.effect), to_string(field.cause), where);
 }
@@ -110,7 +154,10 @@ std::string to_text(const Change& change, const RenderOptions& options) {
     if (change.verb == Verb::create && change.desired) {
         for (const auto& view : model::fields_of(change.desired->object)) {
             const std::string value = view.value ? model::to_text(*view.value) : std::string();
-            if (!value.empty()) text += fmt::format("      {} {}: {}\n", symbol_in_line, view.name, value);
+            if (value.empty()) continue;
+            text += fmt::format("      {} {}:{}{}\n", symbol_in_line, view.name, is_long(view.value) ? "" : " ",
+                                is_long(view.value) ? "" : value);
+            if (is_long(view.value)) text += indented(lines_of(*view.value), "");
         }
     }
     for (const auto& field : change.fields) text += field_line(field, "~");

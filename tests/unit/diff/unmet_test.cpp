@@ -56,3 +56,29 @@ TEST_CASE("hostile values can neither break a line nor drive a terminal") {
     CHECK(text.find('\x1b') == std::string::npos);
     CHECK(std::count(text.begin(), text.end(), '\n') == 2);
 }
+
+TEST_CASE("a long list or map is shown a member a line, and only what comes and goes of it") {
+    const std::string many = "type filter hook forward priority filter; policy accept;\niifname br0 accept";
+    const auto before = wanted(model::NftTable{
+        .family = "inet",
+        .chains = {{{"forward", many + "\noifname br0 ct state established,related accept"}, {"out", many}}}});
+    const auto after =
+        wanted(model::NftTable{.family = "inet", .chains = {{{"forward", many + "\noifname br0 drop"}, {"out", many}}}});
+    CHECK(to_text(diff::Change{.id = id("nft_table/t"), .verb = diff::Verb::create, .desired = after}, {}) ==
+          "  + nft_table/t will be created\n"
+          "      + family: inet\n"
+          "      + chains:\n"
+          "          forward: type filter hook forward priority filter; policy accept;\n"
+          "          forward: iifname br0 accept\n"
+          "          forward: oifname br0 drop\n"
+          "          out: type filter hook forward priority filter; policy accept;\n"
+          "          out: iifname br0 accept\n");
+    const auto value = [](const model::Entry& entry) { return model::fields_of(entry.object).at(1).value; };
+    const diff::Change change{.id = id("nft_table/t"),
+                              .fields = {{.name = "chains", .from = value(before), .to = value(after)}}};
+    CHECK(to_text(change, {}) ==
+          "  ~ nft_table/t will be updated\n"
+          "      ~ chains:   (live, changed)\n"
+          "          - forward: oifname br0 ct state established,related accept\n"
+          "          + forward: oifname br0 drop\n");
+}
