@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "base/file.h"
+#include "base/text.h"
 #include "reconcile/sqlite_journal.h"
 
 namespace ctl::cli {
@@ -53,6 +55,7 @@ Session::Session(const GlobalOptions& options) : clock_(std::make_unique<reconci
     std::error_code ignored;
     layout_.working_dir = fs::current_path(ignored).native();
     layout_.has_ipv6 = fs::exists("/proc/sys/net/ipv6", ignored);
+    if (const auto id = read_file("/etc/machine-id", 64)) layout_.machine_id = trimmed(*id);
 }
 
 Status Session::prepare_for_writing() {
@@ -111,6 +114,7 @@ Result<Session> Session::open_exclusive(const GlobalOptions& options, std::chron
 
 Result<Session> Session::offline(const GlobalOptions& options) {
     Session session(options);
+    session.layout_.machine_id.clear();  // the same plan on every machine
     CTL_TRY(session.open_journal(":memory:"));
     return session;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -132,7 +133,9 @@ private:
         missing(id, desired.where);
     }
 
+    /// Once for every place, however many containers inherit it from there.
     void missing(const ObjectId& id, const SourceSpan& where) {
+        if (where.is_known() && !told_missing_.emplace(id, where.str()).second) return;
         const std::string what = id.kind == ObjectKind::link ? "interface" : std::string(to_string(id.kind));
         output_.diagnostics.error("missing-host-object", fmt::format("{} {} is not on this host", what, quoted(id.name)),
                                   where, id.kind == ObjectKind::link ? "'ip link' lists the interfaces there are" : "");
@@ -307,6 +310,7 @@ private:
     const Input& in_;
     std::map<ObjectId, Change> changes_;
     Output output_;
+    std::set<std::pair<ObjectId, std::string>> told_missing_;  // with the place
 };
 
 }  // namespace

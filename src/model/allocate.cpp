@@ -1,5 +1,7 @@
 #include "model/allocate.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 namespace ctl::model {
@@ -23,17 +25,19 @@ bool overlaps_any(const Cidr& cidr, const std::set<Cidr>& others) {
 
 }  // namespace
 
-Allocator::Allocator(const Allocations& known, const Allocations& taken) : known_(known) {
+Allocator::Allocator(const Allocations& known, const Allocations& taken, std::string host)
+    : known_(known), host_(std::move(host)) {
     for (const auto& [key, value] : taken) taken_.insert(value);
     for (const auto& [key, value] : known) taken_.insert(value);
 }
 
-std::string Allocator::choose(const std::string& key, const std::function<std::string(std::uint64_t)>& make,
+std::string Allocator::choose(const std::string& key, const std::string& text,
+                              const std::function<std::string(std::uint64_t)>& make,
                               const std::function<bool(const std::string&)>& is_free) {
     if (const auto it = used_.find(key); it != used_.end()) return it->second;
     if (const auto it = known_.find(key); it != known_.end()) return used_[key] = it->second;
     for (unsigned attempt = 0;; ++attempt) {
-        const std::string value = make(hash_of(attempt == 0 ? key : fmt::format("{}#{}", key, attempt)));
+        const std::string value = make(hash_of(attempt == 0 ? text : fmt::format("{}#{}", text, attempt)));
         // The bound only matters on a host whose whole address space is taken; then an overlap is the lesser evil.
         if (attempt < 10'000 && (taken_.contains(value) || !is_free(value))) continue;
         taken_.insert(value);
@@ -43,7 +47,7 @@ std::string Allocator::choose(const std::string& key, const std::function<std::s
 
 std::string Allocator::mac(const std::string& key) {
     return choose(
-        key,
+        key, host_.empty() ? key : host_ + "/" + key,
         [](std::uint64_t hash) {
             return fmt::format("00:16:3e:{:02x}:{:02x}:{:02x}", byte_of(hash, 0), byte_of(hash, 1), byte_of(hash, 2));
         },
@@ -52,20 +56,20 @@ std::string Allocator::mac(const std::string& key) {
 
 std::string Allocator::interface_name(const std::string& key) {
     return choose(
-        key, [](std::uint64_t hash) { return fmt::format("ctl{:08x}", hash & 0xFFFFFFFFU); },
+        key, key, [](std::uint64_t hash) { return fmt::format("ctl{:08x}", hash & 0xFFFFFFFFU); },
         [](const std::string&) { return true; });
 }
 
 Cidr Allocator::subnet4(const std::string& key, const std::set<Cidr>& avoid) {
     const std::string text = choose(
-        key, [](std::uint64_t hash) { return fmt::format("10.{}.{}.1/24", byte_of(hash, 0), byte_of(hash, 1)); },
+        key, key, [](std::uint64_t hash) { return fmt::format("10.{}.{}.1/24", byte_of(hash, 0), byte_of(hash, 1)); },
         [&](const std::string& value) { return !overlaps_any(*Cidr::parse(value), avoid); });
     return Cidr::parse(text).value_or(Cidr{});
 }
 
 Cidr Allocator::subnet6(const std::string& key, const std::set<Cidr>& avoid) {
     const std::string text = choose(
-        key,
+        key, key,
         [](std::uint64_t hash) {
             return fmt::format("fd42:{:x}:{:x}:{:x}::1/64", hash & 0xFFFFU, (hash >> 16) & 0xFFFFU, (hash >> 32) & 0xFFFFU);
         },

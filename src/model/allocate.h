@@ -11,12 +11,14 @@
 namespace ctl::model {
 
 /// Chooses what has to be chosen once and kept. What is already known stays; new values are derived from their key, so
-/// that two machines choose alike, and step aside where a value is taken.
+/// that a plan is reproducible, and step aside where a value is taken.
 class Allocator {
 public:
-    Allocator(const Allocations& known, const Allocations& taken);
+    /// `host` tells one machine from others that apply the same stack: their MACs may meet on a LAN.
+    Allocator(const Allocations& known, const Allocations& taken, std::string host);
 
-    /// A unicast MAC with the prefix 00:16:3e, which Xen's registration leaves to virtual machines and LXD uses too.
+    /// A unicast MAC, another one on every host, with the prefix 00:16:3e, which Xen's registration leaves to virtual
+    /// machines and LXD uses too.
     [[nodiscard]] std::string mac(const std::string& key);
     /// A host-side interface name: "ctl" and eight hex digits.
     [[nodiscard]] std::string interface_name(const std::string& key);
@@ -29,12 +31,15 @@ public:
     [[nodiscard]] const Allocations& used() const { return used_; }
 
 private:
-    std::string choose(const std::string& key, const std::function<std::string(std::uint64_t)>& make,
+    /// `text` is what the value is derived from.
+    std::string choose(const std::string& key, const std::string& text,
+                       const std::function<std::string(std::uint64_t)>& make,
                        const std::function<bool(const std::string&)>& is_free);
 
     const Allocations& known_;
     Allocations used_;
     std::set<std::string> taken_;
+    std::string host_;
 };
 
 }  // namespace ctl::model

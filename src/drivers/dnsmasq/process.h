@@ -24,9 +24,8 @@ struct Process {
 /// The program's absolute path. Errors: missing_driver with what to install.
 [[nodiscard]] Result<std::string> find_program();
 
-/// Starts it as a daemon of its own session, and waits until it serves. `pid_file` is where it will write its number, and
-/// where one before it may have. Errors: io, with dnsmasq's own words.
-[[nodiscard]] Status start_process(const std::string& config, const std::string& pid_file);
+/// Starts it as a daemon of its own session, and waits until it serves. Errors: io, with dnsmasq's own words.
+[[nodiscard]] Status start_process(const std::string& config);
 
 /// Makes it read its hosts files again.
 [[nodiscard]] Status reload(const Process& process);

@@ -155,7 +155,7 @@ Status Service::start(const model::DnsService& wanted, const Config& config) con
     CTL_TRY(write_lines(paths_.hosts(), wanted.reservations.value_or(Lines{})));
     CTL_TRY(write_lines(paths_.records(), wanted.records.value_or(Lines{})));
     CTL_TRY(unlink_if_there(paths_.unread()));
-    return start_process(paths_.config(), paths_.pid());
+    return start_process(paths_.config());
 }
 
 Status Service::update(const model::DnsService& wanted, const Process& process) const {

@@ -258,7 +258,7 @@ Status sweep_pool(const std::string& state_dir, const std::string& name) {
 Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner, const std::string& name) {
     const std::string place = place_of(state_dir, name);
     const std::string source = source_at(place);
-    if (source.empty()) return ok();
+    if (source.empty()) return remove_beside(place);
     CTL_TRY(remove_beside(source));
     const auto mark = read_pool_mark(source);
     if (!mark && mark.error().code() != ErrorCode::not_found) return mark.error();

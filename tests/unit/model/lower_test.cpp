@@ -149,6 +149,16 @@ TEST_CASE("an auto subnet is chosen once and kept") {
     CHECK(lowered(yaml, {}, {{"other/subnet4/x", chosen}}).allocations.at("subnet4/lab0") != chosen);
 }
 
+TEST_CASE("hosts with the same stack choose different MACs, each its own again and again") {
+    const auto stack = parse_stack(std::string(ground) +
+                                   "containers:\n- {name: web, image: busybox, devices: {eth0: {type: nic, nictype: p2p}}}");
+    const auto mac_on = [&](const std::string& machine_id) {
+        return lower(stack, {}, {.machine_id = machine_id}).allocations.at("mac/web/eth0");
+    };
+    CHECK(mac_on("5e0a") == mac_on("5e0a"));
+    CHECK(mac_on("5e0a") != mac_on("77c1"));
+}
+
 TEST_CASE("an allocation that nothing uses any more is let go") {
     const auto result =
         lowered("networks: [{name: lab0, config: {ipv4.address: 10.1.1.1/24}}]", {{"mac/gone/eth0", "00:16:3e:00:00:01"}});
