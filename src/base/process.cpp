@@ -4,16 +4,19 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 
 #include <fmt/format.h>
 
 #include "base/fd.h"
+#include "base/text.h"
 
 extern char** environ;
 
@@ -115,6 +118,19 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, std::chr
                      fmt::format("{} did not end within {} ms and was killed", argv.front(), deadline.count()));
     result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return result;
+}
+
+std::optional<std::string> find_program(std::string_view name) {
+    const char* path = ::getenv("PATH");
+    const std::string places = fmt::format("{}:/usr/local/sbin:/usr/sbin:/sbin", path != nullptr ? path : "");
+    for (const auto place : split(places, ':')) {
+        if (!place.starts_with('/')) continue;
+        std::string program = fmt::format("{}/{}", place, name);
+        struct stat info {};
+        if (::stat(program.c_str(), &info) == 0 && S_ISREG(info.st_mode) && ::access(program.c_str(), X_OK) == 0)
+            return program;
+    }
+    return std::nullopt;
 }
 
 }  // namespace ctl

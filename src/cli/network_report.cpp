@@ -15,6 +15,8 @@ namespace ctl::cli {
 
 namespace {
 
+using model::Cidr;
+using model::find_object;
 using model::HostState;
 using model::Link;
 using model::LinkType;
@@ -22,19 +24,6 @@ using model::ObjectId;
 using model::ObjectKind;
 using model::OvsPort;
 using model::ScopedName;
-
-template <typename T>
-const T* find(const HostState& state, const std::string& name) {
-    const auto it = state.find({T::kind, name});
-    return it != state.end() ? std::get_if<T>(&it->second.object) : nullptr;
-}
-
-std::vector<std::string> addresses_of(const Link& link) {
-    std::vector<std::string> texts;
-    if (link.addresses)
-        for (const auto& cidr : *link.addresses) texts.push_back(cidr.str());
-    return texts;
-}
 
 std::string vlan_of(const OvsPort& port) {
     std::vector<std::string> parts;
@@ -46,27 +35,27 @@ std::string vlan_of(const OvsPort& port) {
 /// The port with its far end, if that is in a container.
 NetworkReport::Port port_from(const HostState& observed, const std::string& name) {
     NetworkReport::Port port{name, "", "", "", "", {}, {ObjectKind::link, name}};
-    const Link* link = find<Link>(observed, name);
+    const Link* link = find_object<Link>(observed, name);
     const Link* nic = link;
     if (link != nullptr && link->peer) {
         const auto peer = ScopedName::parse(*link->peer);
         if (!peer.netns.empty()) {
             port.container = peer.netns;
             port.nic = peer.name;
-            nic = find<Link>(observed, *link->peer);
+            nic = find_object<Link>(observed, *link->peer);
         }
     }
     if (nic != nullptr) {
         port.mac = nic->mac.value_or("");
-        port.addresses = addresses_of(*nic);
+        port.addresses = texts_of(nic->addresses.value_or(std::set<Cidr>()));
     }
-    if (const auto* ovs = find<OvsPort>(observed, name)) port.vlan = vlan_of(*ovs);
+    if (const auto* ovs = find_object<OvsPort>(observed, name)) port.vlan = vlan_of(*ovs);
     return port;
 }
 
 /// Whether the OVS port belongs to the network: a port of the bridge itself, or of a fake bridge by its VLAN.
 bool is_on(const HostState& observed, const OvsPort& port, const std::string& network) {
-    const auto* fake = find<OvsPort>(observed, network);
+    const auto* fake = find_object<OvsPort>(observed, network);
     if (fake != nullptr) return port.bridge == fake->bridge && port.tag == fake->tag;
     return port.bridge == network;
 }
@@ -87,7 +76,7 @@ std::vector<NetworkReport::Port> ports_of(const HostState& observed, const std::
         } else if (link->type == LinkType::macvlan && link->parent == network) {
             const bool inside = !name.netns.empty();
             ports.push_back({inside ? "" : name.name, name.netns, inside ? name.name : "", link->mac.value_or(""), "",
-                             addresses_of(*link), id});
+                             texts_of(link->addresses.value_or(std::set<Cidr>())), id});
         }
     }
     std::sort(ports.begin(), ports.end(), [](const auto& a, const auto& b) {
@@ -185,7 +174,7 @@ std::string to_text(const NetworkReport& report, const FactsByObject& facts) {
     line("Type", report.type);
     line("State", report.link.up.value_or(false) ? "up" : "down");
     line("Parent", report.link.parent.value_or(""));
-    line("Addresses", joined(addresses_of(report.link), ", "));
+    line("Addresses", joined(texts_of(report.link.addresses.value_or(std::set<Cidr>())), ", "));
     line("MAC", report.link.mac.value_or(""));
     line("MTU", report.link.mtu ? std::to_string(*report.link.mtu) : "");
     line("DHCP, DNS", report.services.empty() ? "none" : joined(report.services, ", "));
@@ -244,7 +233,7 @@ std::string to_json(const NetworkReport& report, const FactsByObject& facts) {
     text("type", report.type);
     out.Key("up");
     out.Bool(report.link.up.value_or(false));
-    texts("addresses", addresses_of(report.link));
+    texts("addresses", texts_of(report.link.addresses.value_or(std::set<Cidr>())));
     text("mac", report.link.mac.value_or(""));
     if (report.link.mtu) {
         out.Key("mtu");

@@ -15,7 +15,8 @@ struct RunOptions {
     bool yes = false;
     unsigned parallelism = 0;
     std::string on_failure = "keep";  ///< keep or rollback
-    std::chrono::seconds lock_timeout{0};
+    /// A killed ctl keeps its lock until the kernel has taken it apart.
+    std::chrono::seconds lock_timeout{2};
     std::string format = "text";  ///< text or json
 };
 

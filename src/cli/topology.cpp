@@ -12,6 +12,8 @@ namespace ctl::cli {
 
 namespace {
 
+using model::Cidr;
+using model::find_object;
 using model::HostState;
 using model::Link;
 using model::LinkType;
@@ -21,19 +23,6 @@ using model::OvsPort;
 using model::ScopedName;
 
 using Kind = Topology::Kind;
-
-template <typename T>
-const T* find(const HostState& state, const std::string& name) {
-    const auto it = state.find({T::kind, name});
-    return it != state.end() ? std::get_if<T>(&it->second.object) : nullptr;
-}
-
-std::vector<std::string> addresses_of(const Link& link) {
-    std::vector<std::string> texts;
-    if (link.addresses)
-        for (const auto& cidr : *link.addresses) texts.push_back(cidr.str());
-    return texts;
-}
 
 bool is_tunnel(const OvsPort& port) { return port.type == "vxlan" || port.type == "gre"; }
 
@@ -92,7 +81,7 @@ private:
     }
 
     [[nodiscard]] bool is_port(const std::string& link) const {
-        const auto* port = find<OvsPort>(state_, link);
+        const auto* port = find_object<OvsPort>(state_, link);
         return port != nullptr && port->bridge;
     }
 
@@ -105,7 +94,7 @@ private:
         if (link.mode) details.back() += " " + *link.mode;
         if (link.vni) details.push_back(fmt::format("id {}", *link.vni));
         if (link.remote) details.push_back("to " + *link.remote);
-        auto addresses = addresses_of(link);
+        auto addresses = texts_of(link.addresses.value_or(std::set<Cidr>()));
         std::move(addresses.begin(), addresses.end(), std::back_inserter(details));
         describe(box(name), kind, std::move(details));
     }
@@ -170,7 +159,7 @@ private:
     }
 
     [[nodiscard]] bool leads_into_container(const std::string& name) const {
-        const auto* link = find<Link>(state_, name);
+        const auto* link = find_object<Link>(state_, name);
         return link != nullptr && link->type == LinkType::veth && link->peer &&
                !ScopedName::parse(*link->peer).netns.empty();
     }
@@ -186,12 +175,12 @@ private:
     }
 
     void hang_nic(std::size_t container, const std::string& nic, const Link& link) {
-        const std::string addresses = joined(addresses_of(link), ", ");
+        const std::string addresses = joined(texts_of(link.addresses.value_or(std::set<Cidr>())), ", ");
         if (link.parent) return hang(container, box(*link.parent), {nic, addresses});
         if (!link.peer) return;
-        if (const auto* port = find<OvsPort>(state_, *link.peer); port != nullptr && port->bridge)
+        if (const auto* port = find_object<OvsPort>(state_, *link.peer); port != nullptr && port->bridge)
             return hang(container, box(*port->bridge), {nic + " by " + *link.peer, vlans(*port), addresses});
-        const auto* host_end = find<Link>(state_, *link.peer);
+        const auto* host_end = find_object<Link>(state_, *link.peer);
         if (host_end != nullptr && host_end->master && !host_end->master->empty())
             return hang(container, box(*host_end->master), {nic + " by " + *link.peer, addresses});
         hang(container, box(*link.peer), {nic, addresses});

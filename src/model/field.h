@@ -67,11 +67,7 @@ template <NamedEnum E>
 [[nodiscard]] inline FieldValue to_field_value(const std::string& value) { return value; }
 [[nodiscard]] inline FieldValue to_field_value(const std::vector<std::string>& value) { return value; }
 [[nodiscard]] inline FieldValue to_field_value(const std::map<std::string, std::string>& value) { return value; }
-[[nodiscard]] inline FieldValue to_field_value(const std::set<Cidr>& value) {
-    std::vector<std::string> texts;
-    for (const auto& cidr : value) texts.push_back(cidr.str());
-    return texts;
-}
+[[nodiscard]] inline FieldValue to_field_value(const std::set<Cidr>& value) { return texts_of(value); }
 template <NamedEnum E>
 [[nodiscard]] FieldValue to_field_value(E value) {
     return std::string(to_string(value));

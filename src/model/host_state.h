@@ -79,4 +79,11 @@ struct Entry {
 /// Desired, observed and recorded are this one type.
 using HostState = std::map<ObjectId, Entry>;
 
+/// The object of that type and name, or null.
+template <typename T>
+[[nodiscard]] const T* find_object(const HostState& state, const std::string& name) {
+    const auto found = state.find({T::kind, name});
+    return found != state.end() ? std::get_if<T>(&found->second.object) : nullptr;
+}
+
 }  // namespace ctl::model

@@ -64,4 +64,14 @@ bool Cidr::overlaps(const Cidr& other) const {
     return Cidr{address, shorter}.contains(other.address);
 }
 
+bool has_family(const std::set<Cidr>& addresses, IpAddress::Family family) {
+    return std::any_of(addresses.begin(), addresses.end(), [&](const Cidr& cidr) { return cidr.address.family == family; });
+}
+
+std::vector<std::string> texts_of(const std::set<Cidr>& addresses) {
+    std::vector<std::string> texts;
+    for (const auto& cidr : addresses) texts.push_back(cidr.str());
+    return texts;
+}
+
 }  // namespace ctl::model

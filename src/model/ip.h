@@ -4,8 +4,10 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ctl::model {
 
@@ -42,5 +44,9 @@ struct Cidr {
     /// The highest address of the subnet: IPv4's broadcast address.
     [[nodiscard]] IpAddress last() const;
 };
+
+[[nodiscard]] bool has_family(const std::set<Cidr>& addresses, IpAddress::Family family);
+/// Each as ADDRESS/PREFIX.
+[[nodiscard]] std::vector<std::string> texts_of(const std::set<Cidr>& addresses);
 
 }  // namespace ctl::model

@@ -17,14 +17,6 @@ constexpr std::int64_t usual_mtu = 1500;
 constexpr std::string_view usual_expiry = "1h";
 constexpr std::string_view usual_domain = "lxd";
 
-std::optional<Cidr> own_address(const Lowering& lowering, std::string_view network, Family family) {
-    const auto addresses = lowering.network_addresses.find(std::string(network));
-    if (addresses == lowering.network_addresses.end()) return std::nullopt;
-    for (const auto& cidr : addresses->second)
-        if (cidr.address.family == family) return cidr;
-    return std::nullopt;
-}
-
 /// The address `steps` above a subnet's first.
 IpAddress host_of(const Cidr& subnet, std::uint8_t steps) {
     IpAddress address = subnet.network().address;

@@ -34,7 +34,7 @@ class NetworkFirewall {
 public:
     NetworkFirewall(Lowering& lowering, const Network& network) : lowering_(lowering), network_(network) {
         for (const Family family : {Family::v4, Family::v6}) {
-            const auto subnet = own_subnet(lowering, network, family);
+            const auto subnet = own_address(lowering, network.name.text, family);
             if (!subnet) continue;
             sides_.push_back({family, *subnet, translates(lowering, network, family),
                               bool_value(network.config, key_of(family, "firewall"), true)});
@@ -176,16 +176,8 @@ private:
 
 }  // namespace
 
-std::optional<Cidr> own_subnet(const Lowering& lowering, const Network& network, Family family) {
-    const auto found = lowering.network_addresses.find(network.name.text);
-    if (found == lowering.network_addresses.end()) return std::nullopt;
-    for (const Cidr& cidr : found->second)
-        if (cidr.address.family == family) return cidr;
-    return std::nullopt;
-}
-
 bool translates(const Lowering& lowering, const Network& network, Family family) {
-    if (network.type.text != "bridge" || !own_subnet(lowering, network, family)) return false;
+    if (network.type.text != "bridge" || !own_address(lowering, network.name.text, family)) return false;
     const Value* address = find_value(network.config, key_of(family, "address"));
     return bool_value(network.config, key_of(family, "nat"), address == nullptr || address->text == "auto");
 }

@@ -1,17 +1,11 @@
 #pragma once
 
-#include <optional>
-
 #include "model/lowering.h"
 #include "model/nft_text.h"
 
 // What the parts of a network's firewall share; nobody else includes this.
 
 namespace ctl::model {
-
-/// The network's own address of the family with its prefix.
-[[nodiscard]] std::optional<Cidr> own_subnet(const Lowering& lowering, const resource::Network& network,
-                                             IpAddress::Family family);
 
 /// Whether the network's addresses of the family are translated on the way out: as ipv4.nat says, and without it when the
 /// subnet was left to us to choose.

@@ -42,13 +42,15 @@ std::set<Cidr> own_addresses(Lowering& lowering, const resource::Network& networ
     return addresses;
 }
 
-bool has_family(const std::set<Cidr>& addresses, IpAddress::Family family) {
-    for (const auto& cidr : addresses)
-        if (cidr.address.family == family) return true;
-    return false;
-}
-
 }  // namespace
+
+std::optional<Cidr> own_address(const Lowering& lowering, std::string_view network, IpAddress::Family family) {
+    const auto addresses = lowering.network_addresses.find(network);
+    if (addresses == lowering.network_addresses.end()) return std::nullopt;
+    for (const auto& cidr : addresses->second)
+        if (cidr.address.family == family) return cidr;
+    return std::nullopt;
+}
 
 Link network_link(Lowering& lowering, const resource::Network& network, std::map<std::string, SourceSpan>& places) {
     Link link;
@@ -65,6 +67,13 @@ Link network_link(Lowering& lowering, const resource::Network& network, std::map
     if (!is_macvlan) link.mtu = bridge_mtu(network);
     else if (mtu != nullptr) link.mtu = parse_mtu(mtu->text);
     return link;
+}
+
+std::optional<std::string> bridge_mac(Lowering& lowering, const resource::Network& network,
+                                      const std::set<Cidr>& addresses) {
+    if (const Value* mac = find_value(network.config, "bridge.hwaddr")) return parse_mac(mac->text);
+    if (addresses.empty()) return std::nullopt;
+    return lowering.allocator.mac("network-mac/" + network.name.text);
 }
 
 void lower_routing(Lowering& lowering, const resource::Network& network, const ResourceRef& owner, const ObjectId& maker) {
@@ -100,14 +109,8 @@ void lower_bridge(Lowering& lowering, const resource::Network& network, const Re
     std::map<std::string, SourceSpan> places;
     Link link = network_link(lowering, network, places);
     link.type = LinkType::bridge;
-    if (const Value* mac = find_value(network.config, "bridge.hwaddr")) {
-        link.mac = parse_mac(mac->text);
-        places["mac"] = mac->where;
-    } else if (!link.addresses->empty()) {
-        // Without one of its own a bridge takes the lowest MAC of its ports, and its neighbours lose it whenever a port
-        // comes or goes.
-        link.mac = lowering.allocator.mac("network-mac/" + name);
-    }
+    link.mac = bridge_mac(lowering, network, *link.addresses);
+    if (const Value* mac = find_value(network.config, "bridge.hwaddr")) places["mac"] = mac->where;
     Entry& entry = lowering.add({ObjectKind::link, name}, link, owner, network.name.where);
     entry.places = std::move(places);
     lower_routing(lowering, network, owner, {ObjectKind::link, name});

@@ -65,8 +65,8 @@ public:
         if (network() == nullptr) return;
         std::set<Cidr> all = reserved_;
         all.insert(link.addresses->begin(), link.addresses->end());
-        lowering_.attachments[parent()].push_back({&container_, &device_, device_name_, interface_, *link.mac,
-                                                   host_end_ ? host_end_->name : std::string(), std::move(all)});
+        lowering_.attachments[parent()].push_back(
+            {&container_, &device_, interface_, *link.mac, host_end_ ? host_end_->name : std::string(), std::move(all)});
         if (type == "bridged" && has_dns_service(lowering_, *network()))
             service_ = ObjectId{ObjectKind::dns_service, parent()};
     }
@@ -160,12 +160,6 @@ private:
     /// Whether the network gives it an address of the family.
     [[nodiscard]] bool is_served(std::string_view family) const {
         return nic_type() == "bridged" && network() != nullptr && serves_dhcp(lowering_, parent(), family);
-    }
-
-    [[nodiscard]] static bool has_family(const std::set<Cidr>& addresses, IpAddress::Family family) {
-        for (const auto& cidr : addresses)
-            if (cidr.address.family == family) return true;
-        return false;
     }
 
     [[nodiscard]] std::string macvlan_mode() const {

@@ -20,7 +20,7 @@ public:
         Link link = network_link(lowering_, network_, places);
         // These two the switch sets by itself, from what its database says.
         link.mtu.reset();
-        const auto mac = own_mac(*link.addresses);
+        const auto mac = bridge_mac(lowering_, network_, *link.addresses);
         const ObjectId maker = fake_bridge_parent(network_) != nullptr ? add_fake_bridge(mac) : add_bridge(mac);
         Entry& entry = lowering_.add({ObjectKind::link, name_}, link, owner_, network_.name.where);
         // The switch makes it; what is ours in it is its addresses.
@@ -34,16 +34,6 @@ public:
 
 private:
     [[nodiscard]] const Value* key(std::string_view name) const { return find_value(network_.config, name); }
-
-    /// Left alone, a bridge takes the lowest MAC of its ports, and its neighbours lose it whenever a port comes or goes. But
-    /// ours is derived from its name: on a segment that other hosts are on, theirs of that name would have it too.
-    std::optional<std::string> own_mac(const std::set<Cidr>& addresses) {
-        if (const Value* mac = key("bridge.hwaddr")) return parse_mac(mac->text);
-        const bool has_neighbours = key("bridge.external_interfaces") != nullptr ||
-                                    fake_bridge_parent(network_) != nullptr || !tunnels_of(network_).empty();
-        if (addresses.empty() || has_neighbours) return std::nullopt;
-        return lowering_.allocator.mac("network-mac/" + name_);
-    }
 
     void set_places(Entry& entry, std::initializer_list<std::pair<const char*, const char*>> fields) const {
         for (const auto& [field, from] : fields)

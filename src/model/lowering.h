@@ -18,7 +18,6 @@ namespace ctl::model {
 struct Attachment {
     const resource::Container* container;
     const resource::Device* device;
-    std::string device_name;
     std::string interface;       ///< its name inside the container
     std::string mac;             ///< lower-case, colons
     std::string host_interface;  ///< the host's end of its veth pair; "" for a macvlan
@@ -33,7 +32,8 @@ struct Lowering {
     std::map<std::string, const resource::Network*, std::less<>> networks;
     std::map<std::string, const resource::StoragePool*, std::less<>> pools;
     std::map<std::string, const resource::Image*, std::less<>> images;
-    std::map<std::string, std::set<Cidr>> network_addresses{};  ///< filled by lower_network: a network's own addresses
+    std::map<std::string, std::set<Cidr>, std::less<>>
+        network_addresses{};  ///< filled by lower_network: a network's own addresses
     /// By network; filled by lower_nics, read by lower_network_services.
     std::map<std::string, std::vector<Attachment>, std::less<>> attachments{};
     HostState desired{};
@@ -64,9 +64,15 @@ void lower_container(Lowering& lowering, const resource::Container& container);
 /// What a container that is a router translates for those behind it, in its own namespace; `needs` are the container's.
 void lower_router(Lowering& lowering, const resource::Container& container, std::vector<Need>& needs);
 
+/// The network's own address of the family with its prefix; nothing before lower_network.
+[[nodiscard]] std::optional<Cidr> own_address(const Lowering& lowering, std::string_view network, IpAddress::Family family);
 /// What bridges and macvlan networks have in common: their own link on the host, up, with its addresses and MTU.
 [[nodiscard]] Link network_link(Lowering& lowering, const resource::Network& network,
                                 std::map<std::string, SourceSpan>& places);
+/// The MAC of a bridge with addresses: its own, or a chosen one, lest it take the lowest of its ports and its neighbours
+/// lose it whenever a port comes or goes.
+[[nodiscard]] std::optional<std::string> bridge_mac(Lowering& lowering, const resource::Network& network,
+                                                    const std::set<Cidr>& addresses);
 /// Lets the kernel route between a network's link and others, where its keys ask for it. `maker`: with whom the link comes
 /// and goes.
 void lower_routing(Lowering& lowering, const resource::Network& network, const ResourceRef& owner, const ObjectId& maker);

@@ -237,14 +237,12 @@ struct DnsService {
     /// Names of addresses that DHCP does not give out: a NIC → its line as in hosts(5). Read again while it runs.
     std::optional<std::map<std::string, std::string>> records;
     std::optional<bool> running;  ///< on the interface that has the name now, and with all that its files say
-    std::optional<std::vector<std::string>> leases;  ///< observed only: "ADDRESS NAME MAC until UTC"; see lease.h
 
     static constexpr auto fields() {
         return std::tuple{field("options", &DnsService::options, Effect::restart),
                           field("reservations", &DnsService::reservations, Effect::live),
                           field("records", &DnsService::records, Effect::live),
-                          field("running", &DnsService::running, Effect::live),
-                          field("leases", &DnsService::leases, Effect::live)};
+                          field("running", &DnsService::running, Effect::live)};
     }
     bool operator==(const DnsService&) const = default;
 };

@@ -202,7 +202,7 @@ bool is_inert(const KeyInfo& key, std::string_view text) {
 
 void report_unsupported(std::string_view what, std::string_view note, const SourceSpan& where, Diagnostics& diagnostics) {
     diagnostics.error("unsupported", fmt::format("{} is not supported yet", what), where,
-                      std::string(note.empty() ? "take it out for now" : note));
+                      std::string(note.empty() ? "take it out of the manifest" : note));
 }
 
 void check_value(const KeyInfo& key, std::string_view name, const Value& value, const SourceSpan& key_where,

@@ -155,17 +155,17 @@ private:
     }
 
     void block_dependants(std::size_t failed) {
-        std::vector<std::size_t> todo = steps_[failed].dependants;
-        while (!todo.empty()) {
-            const auto step = todo.back();
-            todo.pop_back();
+        std::vector<std::size_t> waiting = steps_[failed].dependants;
+        while (!waiting.empty()) {
+            const auto step = waiting.back();
+            waiting.pop_back();
             if (steps_[step].ended) continue;
             auto& report = report_.steps[step];
             report.outcome = Outcome::blocked;
             report.blocked_by = failed;
             mark_ended(step);
             reporter_.step_finished(plan_, step, report);
-            todo.insert(todo.end(), steps_[step].dependants.begin(), steps_[step].dependants.end());
+            waiting.insert(waiting.end(), steps_[step].dependants.begin(), steps_[step].dependants.end());
         }
     }
 

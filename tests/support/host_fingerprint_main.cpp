@@ -1,15 +1,22 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/sandbox/scratch.h"
 #include "support/host_fingerprint.h"
 
 // ctl-host-fingerprint save FILE | compare FILE: the first and the last thing of a run of the tests that need root.
 int main(int argc, char** argv) {
     using namespace ctl;
     const std::string_view verb = argc == 3 ? argv[1] : "";
+    // What an earlier sandbox left when it was killed would go in the course of the tests: whoever makes one tidies up
+    // first.
+    if (verb == "save") {
+        if (const auto scratch = cli::make_scratch()) std::ignore = cli::remove_scratch(*scratch);
+    }
     const testing::HostFingerprint now = testing::take_host_fingerprint();
     if (verb == "save") {
         std::string text;

@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <thread>
 
@@ -114,23 +113,14 @@ std::optional<Process> find_process(const std::string& config, const std::string
     return std::nullopt;
 }
 
-Result<std::string> find_program() {
-    const char* path = ::getenv("PATH");
-    // Where it is installed, a user's PATH often doesn't lead.
-    const std::string places = fmt::format("{}:/usr/local/sbin:/usr/sbin:/sbin", path != nullptr ? path : "");
-    for (const auto place : split(places, ':')) {
-        if (!place.starts_with('/')) continue;
-        std::string program = fmt::format("{}/dnsmasq", place);
-        struct stat info {};
-        if (::stat(program.c_str(), &info) == 0 && S_ISREG(info.st_mode) && ::access(program.c_str(), X_OK) == 0)
-            return program;
-    }
+Result<std::string> find_dnsmasq() {
+    if (auto program = find_program("dnsmasq")) return std::move(*program);
     return Error(ErrorCode::missing_driver, "dnsmasq, which gives out addresses and names, is not installed")
         .hint("apt-get install dnsmasq-base");
 }
 
 Status start_process(const std::string& config) {
-    CTL_ASSIGN(const std::string program, find_program());
+    CTL_ASSIGN(const std::string program, find_dnsmasq());
     const auto end = std::chrono::steady_clock::now() + port_patience;
     while (true) {
         // It goes into the background by itself, once it has its sockets; until then its words are on standard error.
@@ -156,7 +146,7 @@ Status stop_process(const Process& process) {
 }
 
 Status check_syntax(const std::string& text, const std::string& name) {
-    CTL_ASSIGN(const std::string program, find_program());
+    CTL_ASSIGN(const std::string program, find_dnsmasq());
     // In memory: a check writes nothing on the host.
     const Fd file(::memfd_create("dnsmasq.conf", MFD_CLOEXEC));
     if (!file) return system_error(errno, "make a file in memory");

@@ -22,7 +22,7 @@ struct Process {
 [[nodiscard]] std::optional<Process> find_process(const std::string& config, const std::string& pid_file);
 
 /// The program's absolute path. Errors: missing_driver with what to install.
-[[nodiscard]] Result<std::string> find_program();
+[[nodiscard]] Result<std::string> find_dnsmasq();
 
 /// Starts it as a daemon of its own session, and waits until it serves. Errors: io, with dnsmasq's own words.
 [[nodiscard]] Status start_process(const std::string& config);

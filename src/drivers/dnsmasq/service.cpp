@@ -109,8 +109,6 @@ Result<std::optional<model::Entry>> Service::observe() const {
     const unsigned index = ::if_nametoindex(name_.c_str());
     const bool is_bound = config && index != 0 && config->interface_index == index;
     service.running = is_bound && !is_there(paths_.unread()) && process().has_value();
-    service.leases.emplace();
-    for (const auto& lease : read_leases(paths_)) service.leases->push_back(dnsmasq::to_text(lease));
     entry.object = std::move(service);
     return std::optional(std::move(entry));
 }
@@ -124,7 +122,7 @@ Facts Service::facts() const {
 }
 
 Status Service::check(const model::Entry& wanted, bool whole) const {
-    CTL_ASSIGN(const std::string program, find_program());
+    CTL_ASSIGN(const std::string program, find_dnsmasq());
     CTL_TRY(check_passage(paths_.directory));
     if (!whole) return ok();
     const auto& service = std::get<model::DnsService>(wanted.object);

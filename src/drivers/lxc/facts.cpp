@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/process.h"
 #include "base/text.h"
 
 namespace ctl::drivers::lxc {
@@ -65,18 +66,12 @@ std::optional<int> signal_number(std::string_view name) {
     return std::nullopt;
 }
 
-bool can_run(std::string_view program) {
-    for (const std::string_view folder : {"/usr/sbin", "/sbin", "/usr/bin", "/bin"})
-        if (::access(fmt::format("{}/{}", folder, program).c_str(), X_OK) == 0) return true;
-    return false;
-}
-
 /// liblxc would take a profile that a package of the distribution has to have loaded, and not start without it. We let it
 /// make one per container where that is possible (lxc.container.conf(5)); elsewhere there is none, as in LXD.
 std::string apparmor_profile() {
     const auto enabled = read_file("/sys/module/apparmor/parameters/enabled", 16);
     if (!enabled || !enabled->starts_with('Y')) return {};
-    const bool can_load = ::access("/sys/kernel/security/apparmor/features", F_OK) == 0 && can_run("apparmor_parser");
+    const bool can_load = ::access("/sys/kernel/security/apparmor/features", F_OK) == 0 && find_program("apparmor_parser");
     return can_load ? "generated" : "unconfined";
 }
 

@@ -115,7 +115,7 @@ TEST_CASE("a network with parent and vlan is a fake bridge: an internal port wit
     CHECK(port.type == "internal");
     CHECK(port.fake_bridge == true);
     CHECK(port.tag == 409);
-    CHECK_MESSAGE(!port.mac, "another host's network of that name may be in the VLAN");
+    CHECK_MESSAGE(port.mac.has_value(), "its neighbours lose it when a port comes or goes");
     CHECK(result.desired.at({ObjectKind::link, "vlan409"}).borrowed);
     CHECK(has_need(result, {ObjectKind::link, "vlan409"}, {{ObjectKind::ovs_port, "vlan409"}, Bond::reapply}));
     CHECK(!result.desired.contains({ObjectKind::ovs_bridge, "vlan409"}));

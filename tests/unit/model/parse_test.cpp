@@ -165,8 +165,9 @@ TEST_CASE("faults of documents are told with place and hint") {
     CHECK(parsed("name: x\ndevices: {}\n").text() == "1:1 error: the document doesn't say what it is; " + kinds + "\n");
     CHECK(parsed("kind: Pod\n").text() == "1:7 error: unknown kind \"Pod\"; " + kinds + "\n");
     CHECK(parsed("kind: network-zone\n").text() ==
-          "1:7 error: kind network-zone is not supported yet; take it out for now\n");
-    CHECK(parsed("projects: [{name: a}]\n").text() == "1:1 error: projects is not supported yet; take it out for now\n");
+          "1:7 error: kind network-zone is not supported yet; take it out of the manifest\n");
+    CHECK(parsed("projects: [{name: a}]\n").text() ==
+          "1:1 error: projects is not supported yet; take it out of the manifest\n");
     CHECK(parsed("stack: a\n---\nstack: b\n").text() ==
           "3:8 error: the stack is named \"b\" here and \"a\" at t.yaml:1:8; documents loaded together are one stack; load "
           "the other with a command "
@@ -218,24 +219,25 @@ TEST_CASE("bad values are told with what to write") {
 
 TEST_CASE("what is known but not built is an error, unless it asks for nothing") {
     CHECK(bridge_faults("{dns.zone.forward: lan}") ==
-          "3:10 error: dns.zone.forward is not supported yet; take it out for now\n");
+          "3:10 error: dns.zone.forward is not supported yet; take it out of the manifest\n");
     CHECK(bridge_faults("{dns.zone.forward: \"\", raw.dnsmasq: \"\", dns.mode: none}") == "");
-    CHECK(bridge_faults("{bridge.mode: fan}") == "3:23 error: bridge.mode: fan is not supported yet; take it out for now\n");
+    CHECK(bridge_faults("{bridge.mode: fan}") ==
+          "3:23 error: bridge.mode: fan is not supported yet; take it out of the manifest\n");
     CHECK(config_faults("{limits.memory: 50%}") ==
-          "3:25 error: limits.memory: 50% is not supported yet; take it out for now\n");
+          "3:25 error: limits.memory: 50% is not supported yet; take it out of the manifest\n");
     CHECK(config_faults("{security.nesting: \"true\"}") ==
-          "3:10 error: security.nesting is not supported yet; take it out for now\n");
+          "3:10 error: security.nesting is not supported yet; take it out of the manifest\n");
     CHECK(config_faults("{security.nesting: off, limits.memory.swap: true}") == "");
     CHECK(config_faults("{security.protection.delete: true}") ==
           "3:10 error: security.protection.delete is not supported yet; lifecycle: {prevent_destroy: true} does it\n");
     CHECK(device_faults("{type: proxy, listen: 'tcp:0.0.0.0:80', connect: 'tcp:127.0.0.1:80'}") ==
-          "4:16 error: type: proxy is not supported yet; take it out for now\n");
+          "4:16 error: type: proxy is not supported yet; take it out of the manifest\n");
     CHECK(device_faults("{type: nic, nictype: ipvlan, parent: eth1}") ==
-          "4:30 error: nictype: ipvlan is not supported yet; take it out for now\n");
+          "4:30 error: nictype: ipvlan is not supported yet; take it out of the manifest\n");
     CHECK(parsed("storage_pools: [{name: a, driver: zfs, config: {size: x}}]\n").text() ==
-          "1:35 error: driver: zfs is not supported yet; take it out for now\n");
+          "1:35 error: driver: zfs is not supported yet; take it out of the manifest\n");
     CHECK(parsed("kind: instance\nname: c\ntype: virtual-machine\n").text() ==
-          "3:1 error: type is not supported yet; take it out for now\n");
+          "3:1 error: type is not supported yet; take it out of the manifest\n");
 }
 
 TEST_CASE("keys that only a virtual machine or a daemon understands are noted") {
