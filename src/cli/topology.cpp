@@ -90,7 +90,7 @@ private:
         std::vector<std::string> details;
         if (link.type) details.emplace_back(model::to_string(*link.type));
         if (link.type == LinkType::bridge || link.type == LinkType::macvlan) kind = Kind::network;
-        if (link.type == LinkType::vxlan) kind = Kind::tunnel;
+        if (link.type == LinkType::vxlan || link.type == LinkType::gretap) kind = Kind::tunnel;
         if (link.mode) details.back() += " " + *link.mode;
         if (link.vni) details.push_back(fmt::format("id {}", *link.vni));
         if (link.remote) details.push_back("to " + *link.remote);

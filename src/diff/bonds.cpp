@@ -90,8 +90,8 @@ private:
         const auto known = changes_.find(*dependent.id);
         if (known != changes_.end()) return &known->second;
         const Entry& observed = in_.observed.at(*dependent.id);
-        const bool is_ours =
-            observed.mark != model::Mark::none && (observed.mark == model::Mark::begun || observed.owner.stack == in_.stack);
+        const bool is_ours = observed.mark != model::Mark::none &&
+                             (observed.mark != model::Mark::complete || observed.owner.stack == in_.stack);
         if (!dependent.entry->borrowed && !is_ours) return nullptr;
         Change change;
         change.id = *dependent.id;

@@ -40,6 +40,7 @@ struct Need {
 enum class Mark {
     none,      ///< not at all: somebody else's
     begun,     ///< made by us, its full mark not yet written (a crash in between)
+    unnamed,   ///< made by us, but there is no room on it to say for whom (a route)
     complete,  ///< names its stack and resource: see Entry::owner
 };
 

@@ -96,7 +96,8 @@ Lowered lower(const resource::Stack& stack, const Allocations& known, const Host
         std::sort(entry.needs.begin(), entry.needs.end());
         entry.needs.erase(std::unique(entry.needs.begin(), entry.needs.end()), entry.needs.end());
     }
-    return {std::move(lowering.desired), lowering.allocator.used(), std::move(lowering.diagnostics)};
+    return {std::move(lowering.desired), std::move(lowering.followed), lowering.allocator.used(),
+            std::move(lowering.diagnostics)};
 }
 
 }  // namespace ctl::model

@@ -3,8 +3,10 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/diagnostics.h"
+#include "model/follow.h"
 #include "model/host_state.h"
 #include "model/resource.h"
 
@@ -27,7 +29,8 @@ using Allocations = std::map<std::string, std::string>;
 
 struct Lowered {
     HostState desired;
-    Allocations allocations;  ///< those given plus the new ones, without those nothing uses any more
+    std::vector<FollowedLink> followed;  ///< what of the desired state only the observed host tells; by link
+    Allocations allocations;             ///< those given plus the new ones, without those nothing uses any more
     Diagnostics diagnostics;  ///< notes a person should read beside the plan; errors when no allocation was possible
 };
 

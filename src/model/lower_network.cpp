@@ -104,6 +104,17 @@ void lower_external_interfaces(Lowering& lowering, const resource::Network& netw
     }
 }
 
+void lower_tunnels(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
+    for (const Tunnel& tunnel : tunnels_of(network)) {
+        Link link = tunnel_link(tunnel);
+        link.master = network.name.text;
+        const auto parent = link.parent;
+        Entry& entry = lowering.add({ObjectKind::link, tunnel.interface}, std::move(link), owner, tunnel.where);
+        entry.needs = {{{ObjectKind::link, network.name.text}, Bond::reapply}};
+        if (parent) entry.needs.push_back({{ObjectKind::link, *parent}, Bond::rebuild});
+    }
+}
+
 void lower_bridge(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
     const std::string& name = network.name.text;
     std::map<std::string, SourceSpan> places;
@@ -115,6 +126,7 @@ void lower_bridge(Lowering& lowering, const resource::Network& network, const Re
     entry.places = std::move(places);
     lower_routing(lowering, network, owner, {ObjectKind::link, name});
     lower_external_interfaces(lowering, network, owner);
+    lower_tunnels(lowering, network, owner);
 }
 
 void lower_macvlan(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
@@ -163,7 +175,27 @@ void lower_network(Lowering& lowering, const resource::Network& network) {
     else lower_bridge(lowering, network, owner);
 }
 
+namespace {
+
+void follow_leases(Lowering& lowering, const resource::Network& network) {
+    const auto attached = lowering.attachments.find(network.name.text);
+    if (attached == lowering.attachments.end()) return;
+    for (const auto& nic : attached->second) {
+        // One with an address of its own is in the network's subnet, or was meant not to be reached.
+        if (!nic.addresses.empty()) continue;
+        const std::string& container = nic.container->name.text;
+        lowering.followed.push_back({ScopedName{container, nic.interface}.str(),
+                                     network.name.text,
+                                     {lowering.stack.name, "Container", container},
+                                     nic.device->where,
+                                     Lifecycle{.prune = nic.container->lifecycle.prune}});
+    }
+}
+
+}  // namespace
+
 void lower_network_services(Lowering& lowering, const resource::Network& network) {
+    if (network.type.text == "macvlan") follow_leases(lowering, network);
     lower_dns(lowering, network);
     lower_firewall(lowering, network);
 }

@@ -112,7 +112,7 @@ private:
         }
         // The switch itself has no multicast: the kernel's tunnel becomes a port of it.
         const ObjectId id{ObjectKind::link, tunnel.interface};
-        Link link = vxlan_link(tunnel);
+        Link link = tunnel_link(tunnel);
         const auto parent = link.parent;
         Entry& entry = lowering_.add(id, std::move(link), owner_, tunnel.where);
         if (parent) entry.needs = {{{ObjectKind::link, *parent}, Bond::rebuild}};

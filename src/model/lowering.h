@@ -37,6 +37,7 @@ struct Lowering {
     /// By network; filled by lower_nics, read by lower_network_services.
     std::map<std::string, std::vector<Attachment>, std::less<>> attachments{};
     HostState desired{};
+    std::vector<FollowedLink> followed{};
     Diagnostics diagnostics{};
 
     /// An entry of `owner`'s; the caller fills the object's fields and needs.

@@ -94,15 +94,16 @@ struct Netns {
     bool operator==(const Netns&) const = default;
 };
 
-enum class LinkType { bridge, macvlan, veth, vxlan };
+enum class LinkType { bridge, macvlan, veth, vxlan, gretap };
 
 template <>
 struct EnumNames<LinkType> {
-    static constexpr std::array<std::pair<LinkType, std::string_view>, 4> names{{
+    static constexpr std::array<std::pair<LinkType, std::string_view>, 5> names{{
         {LinkType::bridge, "bridge"},
         {LinkType::macvlan, "macvlan"},
         {LinkType::veth, "veth"},
         {LinkType::vxlan, "vxlan"},
+        {LinkType::gretap, "gretap"},
     }};
 };
 
@@ -115,11 +116,11 @@ struct Link {
     std::optional<std::string> parent;  ///< macvlan's or vxlan's lower link, on the host
     std::optional<std::string> peer;    ///< veth: scoped name of the other end
     std::optional<std::string> mode;    ///< macvlan: bridge, vepa, private, passthru
-    std::optional<std::int64_t> vni;    ///< vxlan: network identifier, 24 bits
-    std::optional<std::string> local;   ///< vxlan: source address
-    std::optional<std::string> remote;  ///< vxlan: peer or multicast group address
+    std::optional<std::int64_t> vni;    ///< vxlan: network identifier, 24 bits; gretap: key, 32 bits
+    std::optional<std::string> local;   ///< vxlan, gretap: source address
+    std::optional<std::string> remote;  ///< vxlan, gretap: peer; vxlan: or multicast group
     std::optional<std::int64_t> port;   ///< vxlan: UDP destination port
-    std::optional<std::int64_t> ttl;    ///< vxlan: time to live of outer packets
+    std::optional<std::int64_t> ttl;    ///< vxlan, gretap: time to live of outer packets
     std::optional<std::string> mac;     ///< lower-case, colons
     std::optional<std::int64_t> mtu;    ///< bytes
     std::optional<std::string> master;  ///< the bridge it is a port of; "" for none

@@ -69,6 +69,7 @@ constexpr std::string_view mark_name(Mark mark) {
     switch (mark) {
         case Mark::none: return "none";
         case Mark::begun: return "begun";
+        case Mark::unnamed: return "unnamed";
         case Mark::complete: return "complete";
     }
     return {};
@@ -202,7 +203,7 @@ Result<Entry> read_entry(ObjectKind kind, const rapidjson::Value& json) {
         entry.owner = {string_member(owner->value, "stack"), string_member(owner->value, "kind"),
                        string_member(owner->value, "name")};
     const std::string mark = string_member(json, "mark");
-    for (const Mark candidate : {Mark::begun, Mark::complete})
+    for (const Mark candidate : {Mark::begun, Mark::unnamed, Mark::complete})
         if (mark == mark_name(candidate)) entry.mark = candidate;
     entry.borrowed = bool_member(json, "borrowed", false);
     if (const auto life = json.FindMember("lifecycle"); life != json.MemberEnd() && life->value.IsObject()) {

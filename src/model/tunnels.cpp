@@ -64,11 +64,20 @@ std::optional<std::int64_t> bridge_mtu(const resource::Network& network) {
     return tunnels_of(network).empty() ? std::nullopt : std::optional(tunnel_mtu);
 }
 
-Link vxlan_link(const Tunnel& tunnel) {
+Link tunnel_link(const Tunnel& tunnel) {
+    const bool is_gre = tunnel.protocol != nullptr && tunnel.protocol->text == "gre";
     Link link;
-    link.type = LinkType::vxlan;
+    link.type = is_gre ? LinkType::gretap : LinkType::vxlan;
     link.up = true;
     link.ipv6 = false;
+    if (tunnel.local != nullptr) link.local = canonical(*tunnel.local);
+    if (tunnel.remote != nullptr) link.remote = canonical(*tunnel.remote);
+    if (tunnel.ttl != nullptr) link.ttl = number_of(tunnel.ttl, 0);
+    if (is_gre) {
+        // Without an id packets have no key; 0 is one.
+        if (tunnel.id != nullptr) link.vni = number_of(tunnel.id, 0);
+        return link;
+    }
     link.vni = number_of(tunnel.id, default_vni);
     const std::int64_t port = number_of(tunnel.port, 0);
     link.port = port != 0 ? port : default_vxlan_port;
@@ -76,11 +85,7 @@ Link vxlan_link(const Tunnel& tunnel) {
         link.remote = tunnel.group != nullptr ? canonical(*tunnel.group) : std::string(default_group);
         if (tunnel.device != nullptr) link.parent = tunnel.device->text;
         link.ttl = number_of(tunnel.ttl, 1);
-        return link;
     }
-    if (tunnel.local != nullptr) link.local = canonical(*tunnel.local);
-    if (tunnel.remote != nullptr) link.remote = canonical(*tunnel.remote);
-    if (tunnel.ttl != nullptr) link.ttl = number_of(tunnel.ttl, 0);
     return link;
 }
 

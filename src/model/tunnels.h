@@ -41,8 +41,8 @@ struct Tunnel {
 /// The MTU of a bridge network as its keys say it, or as its tunnels want it; nothing: the kernel's default.
 [[nodiscard]] std::optional<std::int64_t> bridge_mtu(const resource::Network& network);
 
-/// The kernel's vxlan interface for a tunnel, up, without master.
-[[nodiscard]] Link vxlan_link(const Tunnel& tunnel);
+/// The kernel's interface for a tunnel, up, without master.
+[[nodiscard]] Link tunnel_link(const Tunnel& tunnel);
 
 /// A tunnel as a port of an Open vSwitch bridge; not for multicast, which the switch doesn't have.
 [[nodiscard]] OvsPort tunnel_port(const Tunnel& tunnel, const std::string& bridge);

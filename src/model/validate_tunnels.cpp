@@ -33,9 +33,6 @@ public:
         check_number(tunnel_.ttl, "ttl", 255);
         if (is_gre) check_gre();
         else check_vxlan();
-        if (!is_ovs_network(network_))
-            validation_.error("unsupported", fmt::format("tunnel {} on a native bridge is not supported yet", name_),
-                              tunnel_.protocol->where, "set bridge.driver: openvswitch");
     }
 
 private:
@@ -94,6 +91,10 @@ private:
         refuse(tunnel_.group, "group", "only vxlan has");
         refuse(tunnel_.device, "interface", "only vxlan by multicast has");
         refuse(tunnel_.port, "port", "only vxlan has");
+        const auto local = tunnel_.local != nullptr ? IpAddress::parse(tunnel_.local->text) : std::nullopt;
+        if (local && local->family == IpAddress::Family::v6 && !is_ovs_network(network_))
+            fault("tunnel-ends", "has IPv6 ends, which gre on a native bridge has not", tunnel_.local->where,
+                  "use IPv4 addresses, vxlan, or bridge.driver: openvswitch");
     }
 
     void check_vxlan() {

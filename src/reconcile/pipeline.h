@@ -10,6 +10,7 @@ namespace ctl::reconcile {
 struct Wish {
     std::string stack;
     model::HostState desired;
+    std::vector<model::FollowedLink> followed;
     Memory before;
     model::Allocations allocations;
     std::vector<DeclaredResource> resources;

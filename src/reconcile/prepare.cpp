@@ -156,6 +156,7 @@ Result<Prepared> plan_towards(const Environment& environment, Wish wish, const P
     CTL_ASSIGN(const auto others, environment.journal.others(prepared.stack));
     CTL_ASSIGN(const auto unfinished, unfinished_of(environment.journal, prepared.stack));
     CTL_TRY(look(environment, options, ids_of_interest(prepared, unfinished), prepared, std::move(stop)));
+    model::add_followed_routes(prepared.desired, wish.followed, prepared.observed);
     prepared.recovered = unfinished.size();
     auto remains = possible_remains(unfinished, prepared.recorded, prepared.observed, prepared.desired);
     prepared.recorded = recovered_record(std::move(prepared.recorded), unfinished, prepared.observed);
@@ -190,6 +191,7 @@ Result<Prepared> prepare(const Environment& environment, const model::resource::
         lowered = lower_beside(environment, stack, wish.before.allocations, taken, host);
     }
     wish.desired = std::move(lowered.desired);
+    wish.followed = std::move(lowered.followed);
     wish.allocations = std::move(lowered.allocations);
     wish.diagnostics = std::move(lowered.diagnostics);
     wish.resources = declared(stack);

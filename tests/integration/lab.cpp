@@ -153,4 +153,13 @@ std::set<std::string> Lab::traces() const {
     return traces;
 }
 
+void Lab::check_nothing_left(const std::set<std::string>& before) const {
+    // The store of images stays, and a switch keeps its own device once it has had a bridge.
+    const std::set<std::string> furniture{"/var/lib/ctl/images/sha256", "/var/lib/ctl/images/.lock", "link ovs-netdev"};
+    std::vector<std::string> left;
+    for (const auto& trace : traces())
+        if (!before.contains(trace) && !furniture.contains(trace)) left.push_back(trace);
+    CHECK_MESSAGE(left.empty(), "left behind: ", joined(left, "\n"));
+}
+
 }  // namespace ctl::testing

@@ -49,6 +49,8 @@ public:
 
     /// Links, pinned namespaces, mounts, cgroups and files of the kinds that ctl makes.
     [[nodiscard]] std::set<std::string> traces() const;
+    /// Fails the test if there are others now than there were, save for what ctl makes once and keeps.
+    void check_nothing_left(const std::set<std::string>& before) const;
 };
 
 }  // namespace ctl::testing

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "base/process.h"
 #include "base/text.h"
 #include "lab.h"
+#include "segment.h"
 #include "support/wait.h"
 
 // Networks of Open vSwitch in sandboxes that have one of their own, judged by ovs-vsctl, ping and tcpdump.
@@ -15,15 +15,6 @@ namespace {
 constexpr std::chrono::seconds patience{40};
 
 std::string trim(const std::string& text) { return std::string(trimmed(text)); }
-
-/// Traces of ctl that were not there before. The switch keeps its own device once it has had a bridge.
-void check_nothing_left(const Lab& lab, const std::set<std::string>& before) {
-    const std::set<std::string> furniture{"/var/lib/ctl/images/sha256", "/var/lib/ctl/images/.lock", "link ovs-netdev"};
-    std::vector<std::string> left;
-    for (const auto& trace : lab.traces())
-        if (!before.contains(trace) && !furniture.contains(trace)) left.push_back(trace);
-    CHECK_MESSAGE(left.empty(), "left behind: ", joined(left, "\n"));
-}
 
 /// All rows of the tables that we write to, without what counts and without what the switch says of itself.
 std::string rows(const Lab& lab) {
@@ -55,15 +46,6 @@ bool netns_pings(const Lab& lab, const std::string& netns, const std::string& ad
 
 bool is_silent(const Lab& lab, const std::string& netns, const std::string& address) {
     return lab.sh("ip netns exec " + netns + " ping -c 2 -i 0.2 -W 1 " + address).exit_code != 0;
-}
-
-/// A link between two sandboxes, called enp4s0f0 in both. It is born in their namespaces: this machine never has it.
-void join(const Lab& one, const Lab& other) {
-    const auto made = run_process({"ip", "link", "add", "enp4s0f0", "netns", std::to_string(one.init()), "type", "veth",
-                                   "peer", "name", "enp4s0f0", "netns", std::to_string(other.init())},
-                                  patience);
-    REQUIRE(made);
-    REQUIRE_MESSAGE(made->exit_code == 0, made->err);
 }
 
 std::string with(std::string text, const std::string& from, const std::string& to) {
@@ -130,7 +112,7 @@ TEST_CASE(
     CHECK(addresses() == chosen);
 
     lab.must_delete(example);
-    check_nothing_left(lab, before);
+    lab.check_nothing_left(before);
     CHECK(rows(lab) == rows_before);
 }
 
@@ -171,7 +153,7 @@ TEST_CASE("09: containers in a VLAN of an Open vSwitch bridge, whose frames leav
     CHECK(trim(lab.must("ovs-vsctl get port " + app3 + " trunks tag | tr '\\n' ' '")) == "[409] 20");
 
     lab.must_delete(example);
-    check_nothing_left(lab, before);
+    lab.check_nothing_left(before);
     CHECK(rows(lab) == rows_before);
     CHECK(trim(lab.must("ip -j link show enp4s0f1 | jq -r '.[0].ifname'")) == "enp4s0f1");
 }
@@ -212,10 +194,8 @@ TEST_CASE("10 and 11: containers of two hosts are on one segment by a tunnel") {
     }
     const Lab one;
     const Lab other;
-    // Both are on this machine, but two hosts have two names: MACs are derived from them.
-    other.must("echo 0123456789abcdef0123456789abcdef > /run/machine-id && mount --bind /run/machine-id /etc/machine-id");
     for (const Lab* lab : {&one, &other}) lab->start_open_vswitch();
-    join(one, other);
+    const Segment segment({&one, &other});
     const auto before = one.traces();
     const std::string rows_before = rows(one);
     one.must_apply(example);
@@ -233,7 +213,7 @@ TEST_CASE("10 and 11: containers of two hosts are on one segment by a tunnel") {
     CHECK(one.in_netns("app1", "ip neigh show " + net + "12").out.find(mac) != std::string::npos);
 
     one.must_delete(example);
-    check_nothing_left(one, before);
+    one.check_nothing_left(before);
     CHECK(rows(one) == rows_before);
 }
 

@@ -11,15 +11,6 @@
 namespace ctl::testing {
 namespace {
 
-/// Traces of ctl that were not there before. Empty folders and the stores' locks stay for the next run.
-void check_nothing_left(const Lab& lab, const std::set<std::string>& before) {
-    const std::set<std::string> furniture{"/var/lib/ctl/images/sha256", "/var/lib/ctl/images/.lock"};
-    std::vector<std::string> left;
-    for (const auto& trace : lab.traces())
-        if (!before.contains(trace) && !furniture.contains(trace)) left.push_back(trace);
-    CHECK_MESSAGE(left.empty(), "left behind: ", joined(left, "\n"));
-}
-
 std::string master_of(const Lab& lab, const std::string& link) {
     return std::string(trimmed(lab.must("ip -j link show " + link + " | jq -r '.[0].master // \"\"'")));
 }
@@ -68,7 +59,7 @@ TEST_CASE("the quickstart gives three containers that answer, and takes them awa
         CHECK_MESSAGE(during.contains(trace), "not seen: ", trace);
     CHECK(std::any_of(during.begin(), during.end(), [](const auto& trace) { return trace.ends_with("/ctl/db/payload"); }));
     lab.must_delete(example);
-    check_nothing_left(lab, before);
+    lab.check_nothing_left(before);
 }
 
 TEST_CASE("04: containers on a macvlan network have the addresses that the manifest gives them") {
@@ -93,7 +84,7 @@ TEST_CASE("04: containers on a macvlan network have the addresses that the manif
     CHECK(trimmed(lab.must("ip -j -d link show macvlan3 | jq -r '.[0].linkinfo.info_data.mode'")) == "bridge");
 
     lab.must_delete(example);
-    check_nothing_left(lab, before);
+    lab.check_nothing_left(before);
     CHECK(lab.sh("ip link show ens33").exit_code == 0);
 }
 
@@ -130,7 +121,7 @@ TEST_CASE("06: a container on a bridge of one's own keeps its address over a res
     CHECK(changed == std::set<std::string>{"container/app1 init"});
 
     lab.must_delete(example);
-    check_nothing_left(lab, before);
+    lab.check_nothing_left(before);
 }
 
 TEST_CASE("08: a bridge with a host NIC puts a container on the LAN, and only the one that is on it") {
@@ -164,7 +155,7 @@ TEST_CASE("08: a bridge with a host NIC puts a container on the LAN, and only th
     CHECK(lab.init_pid("app2") == init2);
 
     lab.must_delete(example);
-    check_nothing_left(lab, before);
+    lab.check_nothing_left(before);
     CHECK(master_of(lab, "enp4s0f0").empty());
 }
 
@@ -191,7 +182,7 @@ TEST_CASE("16: a profile makes a container privileged and shares folders of the 
     CHECK(lab.attach("plain", "ls /etc/apt").exit_code != 0);
 
     lab.must_delete(example);
-    check_nothing_left(lab, before);
+    lab.check_nothing_left(before);
 }
 
 TEST_CASE("16: shared folders are plugged into a running container, and only privilege restarts it") {
@@ -229,7 +220,7 @@ TEST_CASE("16: shared folders are plugged into a running container, and only pri
     CHECK(lab.attach("sharing", "ls /etc/apt").out == lab.must("ls /etc/apt"));
 
     lab.must_delete(file);
-    check_nothing_left(lab, before);
+    lab.check_nothing_left(before);
 }
 
 }  // namespace ctl::testing

@@ -87,10 +87,7 @@ TEST_CASE("twenty mixed containers run side by side, and go without a trace") {
     CHECK(facts.contains("link/probe0 index"));
 
     lab.must_delete(example);
-    for (const auto& trace : lab.traces()) {
-        const bool is_furniture = trace == "/var/lib/ctl/images/sha256" || trace == "/var/lib/ctl/images/.lock";
-        CHECK_MESSAGE((before.contains(trace) || is_furniture), "left behind: ", trace);
-    }
+    lab.check_nothing_left(before);
 }
 
 TEST_CASE("an unprivileged Debian with systemd boots, has its address, and stops when asked") {
@@ -144,10 +141,7 @@ containers:
     CHECK(lab.init_pid("deb") == "-1");
 
     lab.must_delete(file);
-    for (const auto& trace : lab.traces()) {
-        const bool is_furniture = trace == "/var/lib/ctl/images/sha256" || trace == "/var/lib/ctl/images/.lock";
-        CHECK_MESSAGE((before.contains(trace) || is_furniture), "left behind: ", trace);
-    }
+    lab.check_nothing_left(before);
 }
 
 }  // namespace ctl::testing

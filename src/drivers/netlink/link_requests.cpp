@@ -1,8 +1,10 @@
 #include "drivers/netlink/link_requests.h"
 
+#include <arpa/inet.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/if_tunnel.h>
 #include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -47,6 +49,18 @@ void put_vxlan_live(Request& request, const Link& link) {
     if (link.ttl) request.u8(IFLA_VXLAN_TTL, static_cast<std::uint8_t>(*link.ttl));
 }
 
+void put_gretap(Request& request, const Link& link) {
+    if (link.local) put_address(request, *link.local, IFLA_GRE_LOCAL, IFLA_GRE_LOCAL);
+    if (link.remote) put_address(request, *link.remote, IFLA_GRE_REMOTE, IFLA_GRE_REMOTE);
+    // A packet's own TTL and "don't fragment" don't go together in the kernel: with a TTL of ours there is path MTU
+    // discovery.
+    request.u8(IFLA_GRE_TTL, static_cast<std::uint8_t>(link.ttl.value_or(0)));
+    request.u8(IFLA_GRE_PMTUDISC, link.ttl.value_or(0) != 0 ? 1 : 0);
+    if (!link.vni) return;
+    for (const int flags : {IFLA_GRE_IFLAGS, IFLA_GRE_OFLAGS}) request.u16(flags, GRE_KEY);
+    for (const int key : {IFLA_GRE_IKEY, IFLA_GRE_OKEY}) request.u32(key, htonl(static_cast<std::uint32_t>(*link.vni)));
+}
+
 void put_name_and_place(Request& request, const Birth& birth) {
     request.text(IFLA_IFNAME, birth.name).u32(IFLA_GROUP, link_group);
     if (birth.netns >= 0) request.u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(birth.netns));
@@ -73,6 +87,7 @@ void put_type_settings(Request& request, const Link& link, int parent) {
             if (parent != 0) request.u32(IFLA_VXLAN_LINK, static_cast<std::uint32_t>(parent));
             put_vxlan_live(request, link);
             break;
+        case LinkType::gretap: put_gretap(request, link); break;
         case LinkType::veth: break;
     }
 }
@@ -105,7 +120,7 @@ Request address_request(unsigned type, unsigned flags, int index, const model::C
 bool changes_type_settings(const LinkRecord& now, const Link& wanted) {
     const auto differs = [](const auto& want, const auto& have) { return want && want != have; };
     if (now.kind == "macvlan") return differs(wanted.mode, now.mode);
-    return now.kind == "vxlan" &&
+    return (now.kind == "vxlan" || now.kind == "gretap") &&
            (differs(wanted.local, now.local) || differs(wanted.remote, now.remote) || differs(wanted.ttl, now.ttl));
 }
 
@@ -114,6 +129,7 @@ void put_changed_type_settings(Request& request, const LinkRecord& now, const Li
         info.text(IFLA_INFO_KIND, now.kind);
         info.nest(IFLA_INFO_DATA, [&](Request& data) {
             if (now.kind == "vxlan") put_vxlan_live(data, wanted);
+            if (now.kind == "gretap") put_gretap(data, wanted);
             const auto mode = now.kind == "macvlan" && wanted.mode ? macvlan_mode(*wanted.mode) : std::nullopt;
             if (mode) data.u32(IFLA_MACVLAN_MODE, *mode);
         });

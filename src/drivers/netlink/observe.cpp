@@ -129,7 +129,9 @@ private:
         // there for this destination has set it, whoever has replaced it since.
         if (record.protocol == our_protocol || (interest_.ids.contains(id) && !scope.pin.name.empty())) {
             const auto owner = read_mark(scope.pin.mark, {ObjectKind::netns, scope.pin.name});
-            entry.mark = owner ? model::Mark::complete : model::Mark::begun;
+            // The host has no pin that could name the stack its routes are of.
+            const auto without = scope.pin.name.empty() ? model::Mark::unnamed : model::Mark::begun;
+            entry.mark = owner ? model::Mark::complete : without;
             if (owner) entry.owner = *owner;
         }
         add(id, std::move(entry));  // the first of several for one destination stays: ours, else the best metric

@@ -29,7 +29,7 @@ Status make_one(Socket& socket, const Link& link, int parent) {
     if (answer.is_ok()) return ok();
     const std::string_view type = model::to_string(*link.type);
     return Error(ErrorCode::missing_driver, answer.as_error(fmt::format("this kernel makes no {} links", type)).message())
-        .hint(fmt::format("load its module: modprobe {}", type));
+        .hint(fmt::format("load its module: modprobe rtnl-link-{}", type));
 }
 
 Status try_type(LinkType type) {
@@ -39,6 +39,7 @@ Status try_type(LinkType type) {
     link.type = type;
     int parent = 0;
     if (type == LinkType::vxlan) link.vni = 1;
+    if (type == LinkType::gretap) link.remote = "192.0.2.1";
     if (type == LinkType::macvlan) {
         // It stands on another link; any will do, but loopback is refused.
         Link bridge;

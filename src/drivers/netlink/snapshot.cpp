@@ -1,8 +1,10 @@
 #include "drivers/netlink/snapshot.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/if_tunnel.h>
 #include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -69,6 +71,14 @@ void read_vxlan(const Attributes& data, LinkRecord& link) {
     if (const auto lower = data.u32(IFLA_VXLAN_LINK)) link.lower = static_cast<int>(*lower);
 }
 
+void read_gretap(const Attributes& data, LinkRecord& link) {
+    const auto key = data.u32(IFLA_GRE_OKEY);
+    if (key && (data.u16(IFLA_GRE_OFLAGS).value_or(0) & GRE_KEY) != 0) link.vni = ntohl(*key);
+    if (const auto ttl = data.u8(IFLA_GRE_TTL)) link.ttl = *ttl;
+    link.local = address_text(data.get(IFLA_GRE_LOCAL));
+    link.remote = address_text(data.get(IFLA_GRE_REMOTE));
+}
+
 bool has_ipv6(const Attributes& attributes) {
     const Bytes conf = attributes.nested(IFLA_AF_SPEC).nested(AF_INET6).get(IFLA_INET6_CONF);
     std::int32_t disabled = 0;
@@ -99,6 +109,7 @@ LinkRecord read_link(const nlmsghdr* message) {
     const Attributes data = info.nested(IFLA_INFO_DATA);
     if (link.kind == "macvlan") link.mode = macvlan_mode(data.u32(IFLA_MACVLAN_MODE).value_or(0));
     if (link.kind == "vxlan") read_vxlan(data, link);
+    if (link.kind == "gretap") read_gretap(data, link);
     return link;
 }
 

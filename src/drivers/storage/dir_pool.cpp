@@ -187,7 +187,7 @@ Result<model::HostState> observe_pools(const std::string& state_dir) {
         entry.object = model::Pool{"dir", source};
         if (const auto mark = read_pool_mark(source)) {
             if (const auto owner = read_mark(mark->mark, pool_id(name))) {
-                entry.mark = model::Mark::complete;
+                entry.mark = has_containers(source) ? model::Mark::complete : model::Mark::begun;
                 entry.owner = *owner;
             }
         } else if (!has_containers(source)) {

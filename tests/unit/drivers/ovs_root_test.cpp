@@ -2,12 +2,17 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "base/fd.h"
 #include "drivers/api/mark.h"
 #include "support/open_vswitch.h"
 #include "support/own_namespaces.h"
@@ -34,6 +39,19 @@ using testing::wait_until;
     CTL_SKIP_IF(!ctl::testing::enter_own_namespaces().empty(), ctl::testing::enter_own_namespaces())
 
 const model::ResourceRef owner{"lab", "Network", "ovs-br0"};
+
+/// A socket in the place of whatever was there.
+Fd listening_at(const std::string& path) {
+    ::unlink(path.c_str());
+    Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    REQUIRE(path.size() < sizeof address.sun_path);
+    std::copy(path.begin(), path.end(), address.sun_path);
+    REQUIRE(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(::listen(fd.get(), 8) == 0);
+    return fd;
+}
 
 std::unique_ptr<Driver> driver_on(const std::string& database) {
     auto driver = make_ovs_driver({"/nonexistent", "/nonexistent", "/nonexistent", database});
@@ -304,9 +322,13 @@ TEST_CASE("an ovsdb-server that restarts is found again") {
     }
     SUBCASE("while a change waits for it") {
         world.ovs.stop_server();
+        // Somebody in its place who hangs up: the change has to be tried again once he has done so.
+        const std::string path = world.ovs.remote().substr(std::string("unix:").size());
+        Fd stranger = listening_at(path);
         std::jthread later([&] {
-            // Long enough for the change to find nobody there, as it must to be tried again.
-            std::this_thread::sleep_for(std::chrono::milliseconds{150});
+            // Whoever else called is hung up on with the last of these, too.
+            CHECK(Fd(::accept4(stranger.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+            stranger = Fd();
             world.ovs.start_server();
         });
         world.must_apply({change(Verb::create, bridge_id("br1"), OvsBridge())});

@@ -135,6 +135,18 @@ TEST_CASE("a pool's directory that an interrupted run was making or deleting doe
     }
 }
 
+TEST_CASE("a pool whose removal was interrupted is seen as half-made, and made whole again") {
+    CTL_SKIP_IF(!why_not().empty(), why_not());
+    StorageWorld world;
+    const Pool pool{"dir", world.state() + "/pools/default"};
+    world.must(Verb::create, "pool/default", pool);
+    fs::remove(*pool.source + "/containers");
+    CHECK(world.observe("pool/default").value().mark == Mark::begun);
+    world.must(Verb::create, "pool/default", pool);
+    CHECK(world.observe("pool/default").value().mark == Mark::complete);
+    world.must(Verb::remove, "pool/default", pool);
+}
+
 TEST_CASE("a pool on a file is refused before the first change") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;

@@ -3,30 +3,18 @@
 #include <algorithm>
 
 #include "model/dhcp.h"
-#include "model/lower.h"
-#include "model/parse.h"
-#include "model/validate.h"
-#include "model/yaml.h"
+#include "stacks.h"
 
 // What a network's address, DHCP and DNS keys come to. The examples' whole plans are in tests/golden/plan.
 
 using namespace ctl;
 using namespace ctl::model;
+using namespace ctl::testing;
 
 namespace {
 
 using Lines = std::vector<std::string>;
 using Map = std::map<std::string, std::string>;
-
-Lowered lowered(const std::string& yaml, const HostLayout& layout = {"/state", "/run/ctl", "/work"}) {
-    Diagnostics diagnostics;
-    const auto documents = load_yaml(yaml, "stack.yaml", diagnostics);
-    const auto stack = parse(documents, "lab", diagnostics);
-    validate(stack, diagnostics);
-    for (const auto& diagnostic : diagnostics.all()) CAPTURE(diagnostic.message);
-    REQUIRE_FALSE(diagnostics.has_errors());
-    return lower(stack, {}, layout);
-}
 
 /// A network br0 with these keys, and two busybox containers with NICs on it.
 Lowered with(const std::string& config, const std::string& nic1 = "", const std::string& nic2 = "") {
@@ -56,22 +44,9 @@ bool has_line(const Lowered& result, const std::string& line) {
     return std::find(lines.begin(), lines.end(), line) != lines.end();
 }
 
-const Link& link(const Lowered& result, const std::string& name) {
-    return std::get<Link>(result.desired.at({ObjectKind::link, name}).object);
-}
-
-std::string faults(const std::string& config, const std::string& nic = "") {
-    Diagnostics diagnostics;
-    const auto documents = load_yaml("networks:\n- name: br0\n  config:\n" + config +
-                                         "profiles:\n- {name: p, devices: {eth0: {type: nic, network: br0" + nic + "}}}\n",
-                                     "f", diagnostics);
-    validate(parse(documents, "lab", diagnostics), diagnostics);
-    diagnostics.sort_by_place();
-    std::string rules;
-    for (const auto& diagnostic : diagnostics.all())
-        if (diagnostic.severity == Severity::error)
-            rules += (rules.empty() ? "" : " ") + std::to_string(diagnostic.where.line) + ":" + diagnostic.rule;
-    return rules;
+std::string faults_of(const std::string& config, const std::string& nic = "") {
+    return faults("networks:\n- name: br0\n  config:\n" + config +
+                  "profiles:\n- {name: p, devices: {eth0: {type: nic, network: br0" + nic + "}}}\n");
 }
 
 }  // namespace
@@ -104,7 +79,7 @@ TEST_CASE("a NIC's address is reserved where DHCP gives it, and set inside the c
     const std::string nic = ", ipv4.address: 10.0.3.66";
     const auto reserved = with("ipv4.address: 10.0.3.1/24, ipv6.address: none", nic);
     CHECK(service(reserved).reservations->at("web:eth0") == "00:16:3e:00:00:01,10.0.3.66,web");
-    CHECK(link(reserved, "web:eth0").addresses->empty());
+    CHECK(object<Link>(reserved, "web:eth0").addresses->empty());
     CHECK_FALSE(reserved.desired.contains({ObjectKind::route, "web:0.0.0.0/0"}));
     const auto& container = reserved.desired.at({ObjectKind::container, "web"});
     CHECK(std::get<Container>(container.object).environment->at("CTL_DHCP") == "eth0");
@@ -113,7 +88,7 @@ TEST_CASE("a NIC's address is reserved where DHCP gives it, and set inside the c
 
     const auto inside = with("ipv4.address: 10.0.3.1/24, ipv4.dhcp: false, ipv6.address: none", nic);
     CHECK_FALSE(is_served(inside));
-    CHECK(link(inside, "web:eth0").addresses == std::set{*Cidr::parse("10.0.3.66/24")});
+    CHECK(object<Link>(inside, "web:eth0").addresses == std::set{*Cidr::parse("10.0.3.66/24")});
     CHECK(inside.desired.contains({ObjectKind::route, "web:0.0.0.0/0"}));
 }
 
@@ -150,8 +125,8 @@ TEST_CASE("IPv6 is announced, and given out where that is asked for") {
     const auto stateless = with(v6, ", ipv6.address: 'fd42:3::66'");
     CHECK(has_line(stateless, "enable-ra"));
     CHECK(has_line(stateless, "dhcp-range=::,constructor:br0,ra-stateless,ra-names"));
-    CHECK(link(stateless, "web:eth0").addresses == std::set{*Cidr::parse("fd42:3::66/64")});
-    CHECK(link(stateless, "db:eth0").ipv6 == true);
+    CHECK(object<Link>(stateless, "web:eth0").addresses == std::set{*Cidr::parse("fd42:3::66/64")});
+    CHECK(object<Link>(stateless, "db:eth0").ipv6 == true);
     CHECK(service(stateless).records->at("web:eth0:ipv6") == "fd42:3::66 web.lxd web");
 
     const auto only = with(v6 + ", ipv6.dhcp: false, ipv6.routing: false");
@@ -163,8 +138,8 @@ TEST_CASE("IPv6 is announced, and given out where that is asked for") {
     CHECK(has_line(stateful, "dhcp-range=fd42:3::2,fd42:3::ffff:ffff:ffff:ffff,64,2h"));
     CHECK(has_line(stateful, "dhcp-option=option6:domain-search,a.b"));
     CHECK(service(stateful).reservations->at("web:eth0") == "00:16:3e:00:00:01,[fd42:3::66],web");
-    CHECK(link(stateful, "web:eth0").addresses->empty());
-    CHECK(link(stateful, "web:eth0").ipv6 == true);
+    CHECK(object<Link>(stateful, "web:eth0").addresses->empty());
+    CHECK(object<Link>(stateful, "web:eth0").ipv6 == true);
     // Hosts can't choose an address in a subnet that is not a /64.
     CHECK_FALSE(is_served(with("ipv4.address: none, ipv6.address: 'fd42:3::1/80'")));
 }
@@ -196,7 +171,7 @@ containers:
 
 TEST_CASE("a bridge that says nothing of addresses has one of each family, with translation") {
     const auto result = with("user.note: x");
-    const auto& addresses = *link(result, "br0").addresses;
+    const auto& addresses = *object<Link>(result, "br0").addresses;
     REQUIRE(addresses.size() == 2);
     CHECK(addresses.begin()->str() == result.allocations.at("subnet4/br0"));
     CHECK(addresses.rbegin()->str() == result.allocations.at("subnet6/br0"));
@@ -207,17 +182,17 @@ TEST_CASE("a bridge that says nothing of addresses has one of each family, with 
 
 TEST_CASE("a bridge with an interface of the host in it has no address unless it says so") {
     const auto result = with("bridge.external_interfaces: eth9");
-    CHECK(link(result, "br0").addresses->empty());
+    CHECK(object<Link>(result, "br0").addresses->empty());
     CHECK_FALSE(is_served(result));
-    CHECK(link(with("bridge.external_interfaces: eth9, ipv4.address: auto"), "br0").addresses->size() == 1);
+    CHECK(object<Link>(with("bridge.external_interfaces: eth9, ipv4.address: auto"), "br0").addresses->size() == 1);
 }
 
 TEST_CASE("without IPv6 in the kernel nobody is given any") {
     HostLayout layout;
     layout.has_ipv6 = false;
-    const auto result = lowered("networks: [{name: br0}]", layout);
-    CHECK(link(result, "br0").addresses->size() == 1);
-    CHECK(link(result, "br0").ipv6 == false);
+    const auto result = lowered("networks: [{name: br0}]", {}, {}, layout);
+    CHECK(object<Link>(result, "br0").addresses->size() == 1);
+    CHECK(object<Link>(result, "br0").ipv6 == false);
 }
 
 TEST_CASE("an auto subnet steps aside for what the host has, and comes out alike otherwise") {
@@ -227,37 +202,39 @@ TEST_CASE("an auto subnet steps aside for what the host has, and comes out alike
     HostLayout layout;
     const Cidr taken = *Cidr::parse(free.at("subnet4/br0"));
     layout.subnets = {Cidr{taken.network().address, 20}};
-    const auto aside = lowered(yaml, layout).allocations;
+    const auto aside = lowered(yaml, {}, {}, layout).allocations;
     CHECK_FALSE(layout.subnets.begin()->overlaps(*Cidr::parse(aside.at("subnet4/br0"))));
     CHECK(aside.at("subnet6/br0") == free.at("subnet6/br0"));
 }
 
 TEST_CASE("what a network's DHCP can't do is told at its place, all at once") {
     const std::string v4 = "    ipv4.address: 10.0.3.1/24\n    ipv6.address: none\n";
-    CHECK(faults(v4 + "    ipv4.dhcp.ranges: 10.0.3.10-10.0.3.20, 10.0.3.30-10.0.3.40\n    ipv4.dhcp.expiry: 2m\n").empty());
-    CHECK(faults(v4 +
-                 "    ipv4.dhcp.ranges: 10.0.3.10-10.0.4.20\n    ipv4.dhcp.expiry: 10\n    ipv4.dhcp.gateway: 10.0.9.1\n"
-                 "    dns.domain: a..b\n    dns.search: a,-b\n") ==
+    CHECK(faults_of(v4 + "    ipv4.dhcp.ranges: 10.0.3.10-10.0.3.20, 10.0.3.30-10.0.3.40\n    ipv4.dhcp.expiry: 2m\n")
+              .empty());
+    CHECK(faults_of(v4 +
+                    "    ipv4.dhcp.ranges: 10.0.3.10-10.0.4.20\n    ipv4.dhcp.expiry: 10\n    ipv4.dhcp.gateway: 10.0.9.1\n"
+                    "    dns.domain: a..b\n    dns.search: a,-b\n") ==
           "6:range-outside 7:bad-value 8:bad-gateway 9:bad-value 10:bad-value");
-    CHECK(faults(v4 + "    ipv4.dhcp.ranges: 10.0.3.20-10.0.3.10\n") == "6:bad-range");
-    CHECK(faults(v4 + "    ipv4.dhcp.ranges: 10.0.3.10-10.0.3.20,10.0.3.20-10.0.3.30\n") == "6:range-overlap");
-    CHECK(faults(v4 + "    ipv4.dhcp.ranges: fd42::1-fd42::9\n") == "6:range-outside");
-    CHECK(faults("    ipv4.address: auto\n    ipv4.dhcp.ranges: 10.0.3.10-10.0.3.20\n") == "5:dhcp-without-subnet");
-    CHECK(faults("    ipv4.address: none\n    ipv4.dhcp.ranges: 10.0.3.10-10.0.3.20\n") == "5:dhcp-without-subnet");
+    CHECK(faults_of(v4 + "    ipv4.dhcp.ranges: 10.0.3.20-10.0.3.10\n") == "6:bad-range");
+    CHECK(faults_of(v4 + "    ipv4.dhcp.ranges: 10.0.3.10-10.0.3.20,10.0.3.20-10.0.3.30\n") == "6:range-overlap");
+    CHECK(faults_of(v4 + "    ipv4.dhcp.ranges: fd42::1-fd42::9\n") == "6:range-outside");
+    CHECK(faults_of("    ipv4.address: auto\n    ipv4.dhcp.ranges: 10.0.3.10-10.0.3.20\n") == "5:dhcp-without-subnet");
+    CHECK(faults_of("    ipv4.address: none\n    ipv4.dhcp.ranges: 10.0.3.10-10.0.3.20\n") == "5:dhcp-without-subnet");
     const std::string v6 = "    ipv4.address: none\n    ipv6.address: fd42::1/64\n";
-    CHECK(faults(v6 + "    ipv6.dhcp.ranges: fd42::2-fd42::9\n") == "6:dhcp-stateless");
-    CHECK(faults(v6 + "    ipv6.dhcp.ranges: fd42::2-fd42::9\n    ipv6.dhcp.stateful: true\n").empty());
-    CHECK(faults("    ipv4.address: none\n    ipv6.address: fd42::1/48\n    ipv6.dhcp.stateful: true\n") == "6:dhcp-prefix");
-    CHECK(faults(v4 + "    raw.dnsmasq: \"a\\eb\"\n") == "6:bad-value");
+    CHECK(faults_of(v6 + "    ipv6.dhcp.ranges: fd42::2-fd42::9\n") == "6:dhcp-stateless");
+    CHECK(faults_of(v6 + "    ipv6.dhcp.ranges: fd42::2-fd42::9\n    ipv6.dhcp.stateful: true\n").empty());
+    CHECK(faults_of("    ipv4.address: none\n    ipv6.address: fd42::1/48\n    ipv6.dhcp.stateful: true\n") ==
+          "6:dhcp-prefix");
+    CHECK(faults_of(v4 + "    raw.dnsmasq: \"a\\eb\"\n") == "6:bad-value");
 }
 
 TEST_CASE("a NIC's gateway is the one its network's DHCP says") {
     const std::string v4 = "    ipv4.address: 10.0.3.1/24\n    ipv6.address: none\n";
-    CHECK(faults(v4, ", ipv4.gateway: 10.0.3.1").empty());
-    CHECK(faults(v4, ", ipv4.gateway: auto").empty());
-    CHECK(faults(v4, ", ipv4.gateway: 10.0.3.2") == "7:gateway-by-dhcp");
-    CHECK(faults(v4 + "    ipv4.dhcp.gateway: 10.0.3.2\n", ", ipv4.gateway: 10.0.3.2").empty());
-    CHECK(faults(v4 + "    ipv4.dhcp: false\n", ", ipv4.gateway: 10.0.3.2").empty());
+    CHECK(faults_of(v4, ", ipv4.gateway: 10.0.3.1").empty());
+    CHECK(faults_of(v4, ", ipv4.gateway: auto").empty());
+    CHECK(faults_of(v4, ", ipv4.gateway: 10.0.3.2") == "7:gateway-by-dhcp");
+    CHECK(faults_of(v4 + "    ipv4.dhcp.gateway: 10.0.3.2\n", ", ipv4.gateway: 10.0.3.2").empty());
+    CHECK(faults_of(v4 + "    ipv4.dhcp: false\n", ", ipv4.gateway: 10.0.3.2").empty());
 }
 
 TEST_CASE("lease times are dnsmasq's, from two minutes up") {

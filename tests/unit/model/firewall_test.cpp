@@ -4,18 +4,16 @@
 #include <string>
 
 #include "base/text.h"
-#include "model/lower.h"
 #include "model/nft_text.h"
-#include "model/parse.h"
 #include "model/traffic.h"
-#include "model/validate.h"
-#include "model/yaml.h"
+#include "stacks.h"
 
 // What network keys, ACLs and forwards become in nft's language, and what is refused before. That the kernel gives the same
 // text back is root-nftables-rules' to show.
 
 using namespace ctl;
 using namespace ctl::model;
+using namespace ctl::testing;
 
 namespace {
 
@@ -27,16 +25,6 @@ profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}
 
 /// The stack with `text` on line 5 and after.
 std::string with(std::string_view text) { return std::string(ground) + std::string(text); }
-
-Lowered lowered(const std::string& yaml) {
-    Diagnostics diagnostics;
-    const auto documents = load_yaml(yaml, "stack.yaml", diagnostics);
-    const auto stack = parse(documents, "stack", diagnostics);
-    validate(stack, diagnostics);
-    for (const auto& diagnostic : diagnostics.all()) CAPTURE(diagnostic.message);
-    REQUIRE_FALSE(diagnostics.has_errors());
-    return lower(stack, {}, {"/state", "/run/ctl", "/work"});
-}
 
 bool has(const Lowered& result, ObjectKind kind, const std::string& name) { return result.desired.contains({kind, name}); }
 
@@ -56,37 +44,26 @@ bool contains(const std::vector<std::string>& lines, std::string_view line) {
     return std::find(lines.begin(), lines.end(), line) != lines.end();
 }
 
-/// "LINE:rule" of every fault, in the order of the file; lines count from the end of `ground`.
-std::string faults(std::string_view text) {
-    Diagnostics diagnostics;
-    const auto documents = load_yaml(with(text), "f", diagnostics);
-    validate(parse(documents, "lab", diagnostics), diagnostics);
-    diagnostics.sort_by_place();
-    std::string rules;
-    for (const auto& diagnostic : diagnostics.all()) {
-        if (diagnostic.severity != Severity::error) continue;
-        if (!rules.empty()) rules += " ";
-        rules += std::to_string(diagnostic.where.line - 4) + ":" + diagnostic.rule;
-    }
-    return rules;
-}
+/// Lines count from the end of `ground`.
+std::string faults_on_ground(std::string_view text) { return faults(with(text), 5); }
 
 std::string faults_of_rule(const std::string& rule) {
-    return faults("network_acls: [{name: web, ingress: [" + rule + "]}]\n");
+    return faults_on_ground("network_acls: [{name: web, ingress: [" + rule + "]}]\n");
 }
 
 std::string faults_of_forward(const std::string& forward) {
-    return faults(
+    return faults_on_ground(
         "networks: [{name: lab0, config: {ipv4.address: 10.28.0.1/24, ipv6.address: \"fd42::1/64\"}}]\n"
         "network_forwards: [{network: lab0, " +
         forward + "}]\n");
 }
 
 std::string faults_of_nic(const std::string& keys, const std::string& network = "ipv4.address: 10.28.0.1/24") {
-    return faults("networks: [{name: lab0, config: {" + network +
-                  "}}]\n"
-                  "containers: [{name: web, image: busybox, devices: {eth0: {type: nic, name: eth0, network: lab0, " +
-                  keys + "}}}]\n");
+    return faults_on_ground(
+        "networks: [{name: lab0, config: {" + network +
+        "}}]\n"
+        "containers: [{name: web, image: busybox, devices: {eth0: {type: nic, name: eth0, network: lab0, " +
+        keys + "}}}]\n");
 }
 
 std::string set(std::string_view list) { return nft::addresses(*parse_addresses(list)); }
@@ -309,8 +286,9 @@ TEST_CASE("faults of ACLs are told, all at once and where they stand") {
     CHECK(faults_of_rule("{action: allow, protocol: icmp4, icmp_code: 1}") == "1:icmp-code");
     CHECK(faults_of_rule("{action: allow, protocol: icmp6, source: 10.0.0.1}") == "1:acl-family");
     CHECK(faults_of_rule("{action: allow, source: 10.0.0.1, destination: \"fd00::1\"}") == "1:acl-family");
-    CHECK(faults("network_acls: [{name: web}, {name: web}, {name: a b}]\n") == "1:duplicate-name 1:bad-name");
-    CHECK(faults("networks: [{name: lab0, config: {security.acls: \"wbe, web, web\"}}]\nnetwork_acls: [{name: web}]\n") ==
+    CHECK(faults_on_ground("network_acls: [{name: web}, {name: web}, {name: a b}]\n") == "1:duplicate-name 1:bad-name");
+    CHECK(faults_on_ground(
+              "networks: [{name: lab0, config: {security.acls: \"wbe, web, web\"}}]\nnetwork_acls: [{name: web}]\n") ==
           "1:unknown-acl 1:duplicate-acl");
 }
 
@@ -338,18 +316,21 @@ TEST_CASE("faults of forwards are told") {
     CHECK(of_ports("{protocol: tcp, listen_port: 80, target_address: 10.28.0.5}, {protocol: udp, listen_port: 80, "
                    "target_address: 10.28.0.6}")
               .empty());
-    CHECK(faults("network_forwards: [{network: nil0, listen_address: 192.0.2.1, config: {target_address: 10.28.0.5}}]\n") ==
+    CHECK(faults_on_ground(
+              "network_forwards: [{network: nil0, listen_address: 192.0.2.1, config: {target_address: 10.28.0.5}}]\n") ==
           "1:unknown-network");
-    CHECK(faults("networks: [{name: mac0, type: macvlan, config: {parent: eth0}}]\n"
-                 "network_forwards: [{network: mac0, listen_address: 192.0.2.1, config: {target_address: 10.28.0.5}},\n"
-                 "  {network: mac0, listen_address: 192.0.2.1, config: {target_address: 10.28.0.6}}]\n") ==
+    CHECK(faults_on_ground(
+              "networks: [{name: mac0, type: macvlan, config: {parent: eth0}}]\n"
+              "network_forwards: [{network: mac0, listen_address: 192.0.2.1, config: {target_address: 10.28.0.5}},\n"
+              "  {network: mac0, listen_address: 192.0.2.1, config: {target_address: 10.28.0.6}}]\n") ==
           "2:forward-network 3:forward-network 3:duplicate-forward");
 }
 
 TEST_CASE("faults of NAT keys and of NICs' security are told") {
-    CHECK(faults("networks: [{name: lab0, config: {ipv4.address: none, ipv4.nat: true}}]\n") == "1:nat-without-subnet");
+    CHECK(faults_on_ground("networks: [{name: lab0, config: {ipv4.address: none, ipv4.nat: true}}]\n") ==
+          "1:nat-without-subnet");
     CHECK(
-        faults(
+        faults_on_ground(
             "networks: [{name: lab0, config: {ipv4.address: 10.0.0.1/24, ipv4.nat: true, ipv4.nat.address: 10.0.0.9}}]\n") ==
         "1:nat-address");
     CHECK(faults_of_nic("ipv4.address: 10.28.0.5, security.ipv4_filtering: true, security.mac_filtering: true").empty());
@@ -357,6 +338,7 @@ TEST_CASE("faults of NAT keys and of NICs' security are told") {
     CHECK(faults_of_nic("security.ipv6_filtering: true", "ipv4.address: 10.28.0.1/24, ipv6.address: none").empty());
     CHECK(faults_of_nic("ipv4.address: none, security.ipv4_filtering: true").empty());
     CHECK(faults_of_nic("security.mac_filtering: true", "bridge.driver: openvswitch") == "2:unsupported");
-    CHECK(faults("containers: [{name: web, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: br7,\n"
-                 "  security.mac_filtering: true, security.port_isolation: false}}}]\n") == "2:security-parent");
+    CHECK(faults_on_ground(
+              "containers: [{name: web, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: br7,\n"
+              "  security.mac_filtering: true, security.port_isolation: false}}}]\n") == "2:security-parent");
 }

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <random>
 
-#include "model/lower.h"
-#include "model/parse.h"
 #include "model/state_json.h"
-#include "model/yaml.h"
+#include "stacks.h"
 
 using namespace ctl;
 using namespace ctl::model;
+using namespace ctl::testing;
 
 namespace {
 
@@ -24,33 +23,8 @@ networks:
 profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
 )";
 
-resource::Stack parse_stack(const std::string& yaml) {
-    Diagnostics diagnostics;
-    const auto documents = load_yaml(yaml, "stack.yaml", diagnostics);
-    resource::Stack stack = parse(documents, "stack", diagnostics);
-    for (const auto& diagnostic : diagnostics.all()) CAPTURE(diagnostic.message);
-    REQUIRE_FALSE(diagnostics.has_errors());
-    return stack;
-}
-
-Lowered lowered(const std::string& yaml, const Allocations& known = {}, const Allocations& taken = {}) {
-    return lower(parse_stack(yaml), known, {"/state", "/run/ctl", "/work"}, taken);
-}
-
 Lowered lowered_container(const std::string& container) {
     return lowered(std::string(ground) + "containers:\n- " + container);
-}
-
-template <typename T>
-const T& object(const Lowered& result, const std::string& name) {
-    const auto it = result.desired.find({T::kind, name});
-    REQUIRE_MESSAGE(it != result.desired.end(), name);
-    return std::get<T>(it->second.object);
-}
-
-bool has_need(const Lowered& result, const ObjectId& from, const Need& need) {
-    const auto& needs = result.desired.at(from).needs;
-    return std::find(needs.begin(), needs.end(), need) != needs.end();
 }
 
 bool has_rule(const Lowered& result, std::string_view rule) {
@@ -104,6 +78,38 @@ TEST_CASE("a macvlan NIC on a macvlan network hangs on that network's own parent
     CHECK_FALSE(has_rule(result, "macvlan-isolation"));
 }
 
+TEST_CASE("the host's route to a leased address on a macvlan network comes and goes with the address") {
+    const auto result = lowered_container(
+        "name: t3\n  image: busybox\n  profiles: [default]\n  devices: {eth0: {type: nic, network: mac0}}\n");
+    REQUIRE(result.followed.size() == 1);
+    CHECK(result.followed.front().link == "t3:eth0");
+    CHECK(result.followed.front().dev == "mac0");
+
+    const auto routes = [&](const std::set<Cidr>& addresses) {
+        HostState desired;
+        HostState observed;
+        Link link;
+        link.addresses = addresses;
+        observed[{ObjectKind::link, "t3:eth0"}].object = link;
+        add_followed_routes(desired, result.followed, observed);
+        return desired;
+    };
+    CHECK(routes({}).empty());
+    CHECK_MESSAGE(routes({*Cidr::parse("fd42::7/64")}).empty(), "IPv4 only");
+    const auto found = routes({*Cidr::parse("192.0.2.57/24")});
+    REQUIRE(found.size() == 1);
+    CHECK(found.begin()->first.str() == "route/192.0.2.57/32");
+    CHECK(std::get<Route>(found.begin()->second.object).dev == "mac0");
+    CHECK(found.begin()->second.owner == ResourceRef{"lab", "Container", "t3"});
+}
+
+TEST_CASE("a container with an address of its own on a macvlan network is in the network's subnet, and not followed") {
+    CHECK(
+        lowered_container("name: t3\n  image: busybox\n  profiles: [default]\n  devices: {eth0: {type: nic, network: mac0, "
+                          "ipv4.address: 10.0.3.5}}\n")
+            .followed.empty());
+}
+
 TEST_CASE("a macvlan NIC on a host interface comes with a note that the host can't reach it") {
     const auto result = lowered_container(
         "{name: t3, image: busybox, devices: {eth0: {type: nic, nictype: macvlan, parent: enp9s0, ipv4.address: "
@@ -112,9 +118,13 @@ TEST_CASE("a macvlan NIC on a host interface comes with a note that the host can
 }
 
 TEST_CASE("an address without a prefix on an unknown network is an error that says what to write") {
-    const auto result = lowered_container(
-        "{name: t3, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: enp9s0, ipv4.address: "
-        "10.0.9.2}}}");
+    Diagnostics diagnostics;
+    const auto documents = model::load_yaml(
+        "containers: [{name: t3, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: enp9s0, "
+        "ipv4.address: 10.0.9.2}}}]",
+        "stack.yaml", diagnostics);
+    const auto stack = model::parse(documents, "lab", diagnostics);
+    const auto result = model::lower(stack, {}, {"/state", "/run/ctl", "/work"}, {});
     CHECK(has_rule(result, "address-without-prefix"));
     CHECK(result.diagnostics.has_errors());
 }
@@ -140,6 +150,24 @@ TEST_CASE("a LAN bridge borrows its external interface and has no MAC of its own
     CHECK_FALSE(object<Link>(result, "lanbr").mac);
 }
 
+TEST_CASE("a tunnel of a native bridge is a port of it, and lowers the network's MTU") {
+    const auto result = lowered(
+        "networks:\n- name: br0\n  config: {ipv4.address: none, tunnel.a.protocol: gre, tunnel.a.local: 192.0.2.1, "
+        "tunnel.a.remote: 192.0.2.2, tunnel.a.id: 9, tunnel.b.protocol: vxlan, tunnel.b.interface: eth1}\n");
+    const auto& gre = object<Link>(result, "br0-a");
+    CHECK(gre.type == LinkType::gretap);
+    CHECK(gre.master == "br0");
+    CHECK(gre.vni == 9);
+    CHECK(gre.remote == "192.0.2.2");
+    const auto& vxlan = object<Link>(result, "br0-b");
+    CHECK(vxlan.type == LinkType::vxlan);
+    CHECK(vxlan.master == "br0");
+    CHECK(vxlan.parent == "eth1");
+    CHECK(vxlan.remote == "239.0.0.1");
+    CHECK(vxlan.ttl == 1);
+    CHECK(object<Link>(result, "br0").mtu == 1400);
+}
+
 TEST_CASE("an auto subnet is chosen once and kept") {
     const std::string yaml = "networks: [{name: lab0, config: {ipv4.address: auto, ipv6.address: none}}]";
     const auto first = lowered(yaml);
@@ -150,7 +178,7 @@ TEST_CASE("an auto subnet is chosen once and kept") {
 }
 
 TEST_CASE("hosts with the same stack choose different MACs, each its own again and again") {
-    const auto stack = parse_stack(std::string(ground) +
+    const auto stack = valid_stack(std::string(ground) +
                                    "containers:\n- {name: web, image: busybox, devices: {eth0: {type: nic, nictype: p2p}}}");
     const auto mac_on = [&](const std::string& machine_id) {
         return lower(stack, {}, {.machine_id = machine_id}).allocations.at("mac/web/eth0");
@@ -198,7 +226,7 @@ containers:
 }
 
 TEST_CASE("shuffled resources lower to the same objects") {
-    resource::Stack stack = parse_stack(std::string(ground) + R"(
+    resource::Stack stack = valid_stack(std::string(ground) + R"(
 containers:
 - {name: a, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: lab0}}}
 - {name: b, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: lab0}}}

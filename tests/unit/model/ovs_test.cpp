@@ -2,55 +2,16 @@
 
 #include <algorithm>
 
-#include "model/lower.h"
 #include "model/open_vswitch.h"
-#include "model/parse.h"
-#include "model/validate.h"
-#include "model/yaml.h"
+#include "stacks.h"
 
 // Networks of Open vSwitch: what they become, and what is refused.
 
 using namespace ctl;
 using namespace ctl::model;
+using namespace ctl::testing;
 
 namespace {
-
-/// Line and rule of every fault: "7:fake-bridge".
-std::string faults(const std::string& yaml) {
-    Diagnostics diagnostics;
-    const auto documents = load_yaml(yaml, "f", diagnostics);
-    validate(parse(documents, "lab", diagnostics), diagnostics);
-    diagnostics.sort_by_place();
-    std::string rules;
-    for (const auto& diagnostic : diagnostics.all()) {
-        if (diagnostic.severity != Severity::error) continue;
-        if (!rules.empty()) rules += " ";
-        rules += std::to_string(diagnostic.where.line) + ":" + diagnostic.rule;
-    }
-    return rules;
-}
-
-Lowered lowered(const std::string& yaml) {
-    Diagnostics diagnostics;
-    const auto documents = load_yaml(yaml, "f", diagnostics);
-    const auto stack = parse(documents, "lab", diagnostics);
-    validate(stack, diagnostics);
-    for (const auto& diagnostic : diagnostics.all()) CAPTURE(diagnostic.message);
-    REQUIRE_FALSE(diagnostics.has_errors());
-    return lower(stack, {}, {});
-}
-
-template <typename T>
-const T& object(const Lowered& result, const std::string& name) {
-    const auto it = result.desired.find({T::kind, name});
-    REQUIRE_MESSAGE(it != result.desired.end(), name);
-    return std::get<T>(it->second.object);
-}
-
-bool has_need(const Lowered& result, const ObjectId& from, const Need& need) {
-    const auto& needs = result.desired.at(from).needs;
-    return std::find(needs.begin(), needs.end(), need) != needs.end();
-}
 
 std::string network(const std::string& config) {
     return "networks:\n- {name: ovs0, config: {bridge.driver: openvswitch, " + config + "}}\n";
@@ -215,8 +176,8 @@ TEST_CASE("a tunnel that could not work is a fault, where others skip it") {
     CHECK(tunnel("tunnel.averylongone.protocol: vxlan, tunnel.averylongone.interface: eth1") == "2:tunnel-name");
     CHECK(tunnel("tunnel.a.protocol: vxlan, tunnel.a.interface: eth1, tunnel.b.protocol: vxlan, tunnel.b.interface: eth1") ==
           "2:tunnel-twice");
-    CHECK(faults("networks:\n- {name: br0, config: {tunnel.a.protocol: vxlan, tunnel.a.interface: eth1}}") ==
-          "2:unsupported");
+    CHECK(faults("networks:\n- {name: br0, config: {tunnel.a.protocol: gre, tunnel.a.local: 'fd42::1', tunnel.a.remote: "
+                 "'fd42::2'}}") == "2:tunnel-ends");
 }
 
 TEST_CASE("lists of VLANs are read with their ranges") {

@@ -1,32 +1,15 @@
 #include <string>
 
 #include <doctest/doctest.h>
-
-#include "model/parse.h"
-#include "model/validate.h"
-#include "model/yaml.h"
+#include "stacks.h"
 
 // The messages themselves are in tests/golden/errors.
 
 using namespace ctl;
 using namespace ctl::model;
+using namespace ctl::testing;
 
 namespace {
-
-/// "LINE:rule" of every fault, in the order of the file.
-std::string faults(std::string_view text) {
-    Diagnostics diagnostics;
-    const auto documents = load_yaml(text, "f", diagnostics);
-    validate(parse(documents, "lab", diagnostics), diagnostics);
-    diagnostics.sort_by_place();
-    std::string rules;
-    for (const auto& diagnostic : diagnostics.all()) {
-        if (diagnostic.severity != Severity::error) continue;
-        if (!rules.empty()) rules += " ";
-        rules += std::to_string(diagnostic.where.line) + ":" + diagnostic.rule;
-    }
-    return rules;
-}
 
 constexpr std::string_view ground = R"(storage_pools:
 - {name: default, driver: dir}
