@@ -35,12 +35,20 @@ ctl_find(valijson libvalijson-dev)
 ctl_find(SQLiteCpp libsqlitecpp-dev)
 ctl_find(CLI11 libcli11-dev)
 ctl_find(Threads libc6-dev)
+ctl_find(mimalloc libmimalloc-dev)
 ctl_pkg(LXC lxc lxc-dev)
 ctl_pkg(NL libnl-route-3.0 libnl-route-3-dev)
 ctl_pkg(NFTABLES libnftables libnftables-dev)
 ctl_pkg(LIBARCHIVE libarchive libarchive-dev)
 ctl_pkg(OPENSSL libcrypto libssl-dev)
 ctl_pkg(SQLITE sqlite3 libsqlite3-dev)
+
+# Takes malloc's place in a whole program. Sanitizers bring their own.
+add_library(ctl-malloc INTERFACE)
+if(NOT CTL_SANITIZE)
+  target_link_libraries(ctl-malloc INTERFACE mimalloc)
+  target_compile_definitions(ctl-malloc INTERFACE CTL_HAS_MIMALLOC)
+endif()
 
 # Debian's RapidJSON package sets a variable instead of a target.
 add_library(ctl-rapidjson INTERFACE)

@@ -34,14 +34,16 @@ Allocator::Allocator(const Allocations& known, const Allocations& taken, std::st
 std::string Allocator::choose(const std::string& key, const std::string& text,
                               const std::function<std::string(std::uint64_t)>& make,
                               const std::function<bool(const std::string&)>& is_free) {
-    if (const auto it = used_.find(key); it != used_.end()) return it->second;
-    if (const auto it = known_.find(key); it != known_.end()) return used_[key] = it->second;
+    const auto place = used_.lower_bound(key);
+    if (place != used_.end() && place->first == key) return place->second;
+    const auto use = [&](const std::string& value) { return used_.emplace_hint(place, key, value)->second; };
+    if (const auto it = known_.find(key); it != known_.end()) return use(it->second);
     for (unsigned attempt = 0;; ++attempt) {
         const std::string value = make(hash_of(attempt == 0 ? text : fmt::format("{}#{}", text, attempt)));
         // The bound only matters on a host whose whole address space is taken; then an overlap is the lesser evil.
         if (attempt < 10'000 && (taken_.contains(value) || !is_free(value))) continue;
         taken_.insert(value);
-        return used_[key] = value;
+        return use(value);
     }
 }
 

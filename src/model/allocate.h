@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "model/ip.h"
 #include "model/lower.h"
@@ -38,7 +39,7 @@ private:
 
     const Allocations& known_;
     Allocations used_;
-    std::set<std::string> taken_;
+    std::unordered_set<std::string> taken_;
     std::string host_;
 };
 

@@ -5,13 +5,9 @@
 #include <fmt/format.h>
 #include <linux/magic.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +16,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/namespace_holder.h"
 #include "base/text.h"
 
 namespace ctl::drivers::netlink {
@@ -33,64 +30,6 @@ bool is_namespace(const std::string& path) {
     return ::statfs(path.c_str(), &info) == 0 && info.f_type == NSFS_MAGIC;
 }
 
-/// A child that sits in new namespaces until it is let go. Its parent does all the work.
-class Holder {
-public:
-    Holder(const Holder&) = delete;
-    Holder& operator=(const Holder&) = delete;
-
-    static Result<std::unique_ptr<Holder>> start(int namespaces) {
-        int ends[2];
-        if (::pipe2(ends, O_CLOEXEC) != 0) return system_error(errno, "making a pipe");
-        Fd read_end(ends[0]);
-        Fd write_end(ends[1]);
-        // The child has our signal handlers, which must not run in it: they would act on descriptors that it shares with us.
-        sigset_t all;
-        sigset_t before;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before);
-        // Without an exit signal nobody's wait for any child takes this one away from us.
-        const long pid = ::syscall(SYS_clone, static_cast<long>(namespaces), nullptr, nullptr, nullptr, nullptr);
-        if (pid == 0) wait_in_child(ends[0], ends[1]);
-        const int error = errno;
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        if (pid < 0) return system_error(error, "making a network namespace");
-        return std::unique_ptr<Holder>(new Holder(static_cast<pid_t>(pid), std::move(write_end)));
-    }
-
-    ~Holder() {
-        ::kill(pid_, SIGKILL);
-        while (::waitpid(pid_, nullptr, __WALL) < 0 && errno == EINTR) {
-        }
-    }
-
-    [[nodiscard]] std::string proc(std::string_view file) const { return fmt::format("/proc/{}/{}", pid_, file); }
-
-private:
-    Holder(pid_t pid, Fd alive) : pid_(pid), alive_(std::move(alive)) {}
-
-    /// In a copy of a program with threads: only async-signal-safe calls. It ends when the parent kills it or is gone.
-    [[noreturn]] static void wait_in_child(int read_end, int write_end) {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        ::close(write_end);
-        char byte = 0;
-        while (::read(read_end, &byte, 1) < 0 && errno == EINTR) {
-        }
-        ::_exit(0);
-    }
-
-    pid_t pid_;
-    Fd alive_;
-};
-
-Status write_proc(const std::string& path, const std::string& text) {
-    const Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!fd) return system_error(errno, "opening " + path);
-    if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-        return system_error(errno, "writing " + path);
-    return ok();
-}
-
 /// "CONTAINER:HOST:COUNT" as the kernel's map files want it.
 Result<std::string> map_line(const std::string& idmap) {
     const auto parts = split(idmap, ':');
@@ -101,7 +40,7 @@ Result<std::string> map_line(const std::string& idmap) {
     if (parts.size() != 3 || !std::all_of(parts.begin(), parts.end(), is_number))
         return Error(ErrorCode::invalid, fmt::format("{} is no id map", ctl::quoted(idmap)))
             .hint("write CONTAINER:HOST:COUNT, as in 0:100000:65536");
-    return fmt::format("{} {} {}\n", parts[0], parts[1], parts[2]);
+    return fmt::format("{} {} {}", parts[0], parts[1], parts[2]);
 }
 
 Status pin(const std::string& from, const std::string& to) {
@@ -183,10 +122,9 @@ Status Pins::make(const std::string& name, const std::string& idmap) const {
     if (own_users) {
         CTL_ASSIGN(line, map_line(idmap));
     }
-    CTL_ASSIGN(const auto holder, Holder::start(own_users ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET));
+    CTL_ASSIGN(const auto holder, NamespaceHolder::start(own_users ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET));
     if (own_users) {
-        CTL_TRY(write_proc(holder->proc("uid_map"), line));
-        CTL_TRY(write_proc(holder->proc("gid_map"), line));
+        CTL_TRY(holder->map_ids(line));
         CTL_TRY(pin(holder->proc("ns/user"), dir(name) + "/user"));
     }
     return pin(holder->proc("ns/net"), dir(name) + "/net");

@@ -51,8 +51,10 @@ Result<Request> set_request(const diff::Change& change, const Target& target, co
                             const Snapshot& snapshot) {
     const auto* route = change.desired ? std::get_if<model::Route>(&change.desired->object) : nullptr;
     if (route == nullptr) return Error(ErrorCode::internal, "the change does not say what the route shall be");
+    // In a container's namespace ours goes before one that a router has announced there, which no snapshot shows.
+    const bool replaces = now != nullptr || !target.netns.empty();
     Request request =
-        route_request(RTM_NEWROUTE, NLM_F_CREATE | (now != nullptr ? NLM_F_REPLACE : NLM_F_EXCL), target.destination);
+        route_request(RTM_NEWROUTE, NLM_F_CREATE | (replaces ? NLM_F_REPLACE : NLM_F_EXCL), target.destination);
     if (route->via) {
         const auto gateway = IpAddress::parse(*route->via);
         if (!gateway || gateway->family != target.destination.address.family)

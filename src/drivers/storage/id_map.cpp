@@ -2,9 +2,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -12,32 +9,10 @@
 
 #include <fmt/format.h>
 
+#include "base/namespace_holder.h"
 #include "base/text.h"
 
 namespace ctl::drivers::storage {
-
-namespace {
-
-Status write_map(pid_t pid, const char* file, const IdMap& map) {
-    const std::string path = fmt::format("/proc/{}/{}", pid, file);
-    const std::string line = fmt::format("{} {} {}\n", map.container, map.host, map.count);
-    const Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!fd) return system_error(errno, fmt::format("open {}", path));
-    if (::write(fd.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
-        return system_error(errno, fmt::format("write {}", path));
-    return ok();
-}
-
-Result<Fd> map_and_open(pid_t pid, const IdMap& map) {
-    CTL_TRY(write_map(pid, "uid_map", map));
-    CTL_TRY(write_map(pid, "gid_map", map));
-    const std::string path = fmt::format("/proc/{}/ns/user", pid);
-    Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) return system_error(errno, fmt::format("open {}", path));
-    return fd;
-}
-
-}  // namespace
 
 Result<std::optional<IdMap>> IdMap::parse(std::string_view text) {
     if (text.empty() || text == "none") return std::optional<IdMap>();
@@ -69,27 +44,12 @@ Result<IdShift> shift_between(const std::optional<IdMap>& from, const std::optio
 }
 
 Result<Fd> make_user_namespace(const IdMap& map) {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return system_error(errno, "make pipe");
-    const Fd reading(ends[0]);
-    Fd writing(ends[1]);
-    // The child does nothing but system calls: other threads of ours may hold any lock. No signal tells of its end, so
-    // that it does not look like a child of the program's own making.
-    const auto pid = static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWUSER, nullptr, nullptr, nullptr, nullptr));
-    if (pid < 0) return system_error(errno, "make user namespace");
-    if (pid == 0) {
-        ::syscall(SYS_close, ends[1]);
-        char ignored = 0;
-        ::syscall(SYS_read, ends[0], &ignored, 1);
-        ::syscall(SYS_exit_group, 0);
-        __builtin_unreachable();
-    }
-    auto opened = map_and_open(pid, map);
-    writing.reset();
-    while (::waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
-    }
-    if (!opened) return std::move(opened).error().while_("making a user namespace for idmapped mounts");
-    return opened;
+    CTL_ASSIGN(const auto holder, NamespaceHolder::start(CLONE_NEWUSER));
+    CTL_TRY(holder->map_ids(fmt::format("{} {} {}", map.container, map.host, map.count)));
+    const std::string path = holder->proc("ns/user");
+    Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) return system_error(errno, fmt::format("open {}", path));
+    return fd;
 }
 
 }  // namespace ctl::drivers::storage

@@ -69,6 +69,7 @@ TEST_CASE("a container's default routes lead through its gateways, IPv6 too") {
     host.must({Host::link("vethx", outer), Host::link("web:eth0", inner)});
     const ObjectId default4{model::ObjectKind::route, "web:0.0.0.0/0"};
     const ObjectId default6{model::ObjectKind::route, "web:::/0"};
+    in("web", "ip -6 route add default via fe80::1 dev eth0 proto ra metric 1024");  // as a router's announcement does
     host.must({route(default4, "10.0.3.1", "eth0"), route(default6, "fd42:3::1", "eth0")});
     CHECK(in("web", "ip -j -6 route show default | jq -r '.[0]|.gateway,.dev'") == "fd42:3::1\neth0");
     CHECK(seen(host, default6) == Route{.via = "fd42:3::1", .dev = "eth0"});
