@@ -97,7 +97,8 @@ private:
         if (kind == SchemaKind::stack) read_stack(document);
         else if (kind) read_one(without_kind_in_type(document, kind_text), *kind);
         else if (is_later_kind(kind_text.text))
-            report_unsupported(fmt::format("kind {}", escaped(kind_text.text)), {}, kind_text.where, found_);
+            report_unsupported(fmt::format("kind {}", escaped(kind_text.text)), Support::not_yet, {}, kind_text.where,
+                               found_);
         else
             found_.error("unknown-kind", fmt::format("unknown kind {}", shown(kind_text.text)), kind_text.where,
                          std::string(kinds_hint));
@@ -139,7 +140,7 @@ private:
             const KeyInfo* key = fields_of(SchemaKind::stack).find(name.text);
             if (key == nullptr) continue;
             const bool is_filled = !section.items.empty() || !section.pairs.empty();
-            if (key->support == Support::not_yet && is_filled) report_unsupported(key->name, key->note, name.where, found_);
+            if (key->is_refused() && is_filled) report_unsupported(key->name, key->support, key->note, name.where, found_);
             const auto kind = section_kind(name.text);
             if (!kind) continue;
             for (const auto& item : section.items) read_resource(item, *kind);

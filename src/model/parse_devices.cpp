@@ -23,14 +23,10 @@ std::string_view nictype_of(const Config& keys) {
     return text_of(keys, "network").empty() ? text_of(keys, "nictype") : std::string_view{};
 }
 
-bool is_supported(const KeyInfo& type, std::string_view value) {
-    return std::find(type.values_not_yet.begin(), type.values_not_yet.end(), value) == type.values_not_yet.end();
-}
-
 /// What is said about a device that isn't supported at all ends with its type.
 bool is_supported_nictype(const KeyTable& table, std::string_view nictype) {
     const KeyInfo* key = table.find("nictype");
-    return key == nullptr || is_supported(*key, nictype);
+    return key == nullptr || key->support_of(nictype) == Support::yes;
 }
 
 void check_keys(const Config& keys, std::string_view type, std::string_view nictype, bool names_only,
@@ -85,7 +81,8 @@ Device read_device(const Node& map, SourceSpan where, Diagnostics& diagnostics) 
     device.type = type.mapped().value;
     const KeyInfo& key = *fields_of(SchemaKind::device).find("type");
     check_value(key, "type", device.type, type.mapped().key_where, diagnostics);
-    check_keys(device.keys, device.type.text, nictype_of(device.keys), !is_supported(key, device.type.text), diagnostics);
+    check_keys(device.keys, device.type.text, nictype_of(device.keys), key.support_of(device.type.text) != Support::yes,
+               diagnostics);
     empty_inert_values(device.keys, device.type.text);
     return device;
 }

@@ -37,8 +37,8 @@ void check_fields(const Node& node, const KeyTable& fields, Diagnostics& diagnos
         if (key == nullptr) continue;
         if (!key->type.empty() && (field.is_scalar() || field.is_null()))
             check_value(*key, name.text, value_of(field), name.where, diagnostics);
-        else if (key->support == Support::not_yet && asks_for_something(field))
-            report_unsupported(name.text, key->note, name.where, diagnostics);
+        else if (key->is_refused() && asks_for_something(field))
+            report_unsupported(name.text, key->support, key->note, name.where, diagnostics);
     }
 }
 
@@ -53,8 +53,7 @@ Config read_typed_config(const Node& node, SchemaKind kind, const Value& type, D
     const KeyTable* table = config_of(kind, type.text);
     if (table == nullptr) return config;
     const KeyInfo* key = fields_of(kind).find(kind == SchemaKind::network ? "type" : "driver");
-    const bool is_unsupported =
-        std::find(key->values_not_yet.begin(), key->values_not_yet.end(), type.text) != key->values_not_yet.end();
+    const bool is_unsupported = key->support_of(type.text) != Support::yes;
     const std::string_view noun = kind == SchemaKind::network ? "network" : "storage pool";
     check_config(config, {*table, fmt::format("a {} {}", type.text, noun), {}, is_unsupported}, diagnostics);
     return config;

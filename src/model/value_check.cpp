@@ -161,7 +161,7 @@ bool contains(const std::vector<std::string>& texts, std::string_view text) {
 std::vector<std::string> offered(const KeyInfo& key) {
     std::vector<std::string> values;
     for (const auto& value : key.values)
-        if (!value.empty() && !contains(key.values_not_yet, value)) values.push_back(value);
+        if (!value.empty() && key.support_of(value) == Support::yes) values.push_back(value);
     return values;
 }
 
@@ -200,8 +200,10 @@ bool is_inert(const KeyInfo& key, std::string_view text) {
     return value && contains(key.inert, *value ? "true" : "false");
 }
 
-void report_unsupported(std::string_view what, std::string_view note, const SourceSpan& where, Diagnostics& diagnostics) {
-    diagnostics.error("unsupported", fmt::format("{} is not supported yet", what), where,
+void report_unsupported(std::string_view what, Support support, std::string_view note, const SourceSpan& where,
+                        Diagnostics& diagnostics) {
+    const std::string_view time = support == Support::never ? "" : " yet";
+    diagnostics.error("unsupported", fmt::format("{} is not supported{}", what, time), where,
                       std::string(note.empty() ? "take it out of the manifest" : note));
 }
 
@@ -213,13 +215,15 @@ void check_value(const KeyInfo& key, std::string_view name, const Value& value, 
                           value.where, std::move(fault->hint));
         return;
     }
-    if (contains(key.values_not_yet, value.text) || (key.type == "memory" && is_percent(value.text))) {
-        report_unsupported(fmt::format("{}: {}", escaped(name), escaped(value.text)), key.note, value.where, diagnostics);
+    const bool is_share = key.type == "memory" && is_percent(value.text);
+    if (const Support support = is_share ? Support::not_yet : key.support_of(value.text); support != Support::yes) {
+        report_unsupported(fmt::format("{}: {}", escaped(name), escaped(value.text)), support, key.note, value.where,
+                           diagnostics);
         return;
     }
     if (key.support == Support::yes || is_inert(key, value.text)) return;
-    if (key.support == Support::not_yet) {
-        report_unsupported(escaped(name), key.note, key_where, diagnostics);
+    if (key.is_refused()) {
+        report_unsupported(escaped(name), key.support, key.note, key_where, diagnostics);
         return;
     }
     diagnostics.note("no-effect", fmt::format("{} has no effect: {}", escaped(name), key.note), key_where);

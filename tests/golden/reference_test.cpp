@@ -26,10 +26,15 @@ std::string cell(std::string_view text) {
 
 std::string support_of(const KeyInfo& key) {
     switch (key.support) {
-        case Support::yes:
-            return key.values_not_yet.empty() ? "yes"
-                                              : fmt::format("yes, but not {}", ctl::joined(key.values_not_yet, ", "));
+        case Support::yes: {
+            std::string text = "yes";
+            if (!key.values_not_yet.empty()) text += fmt::format(", but not yet {}", ctl::joined(key.values_not_yet, ", "));
+            if (!key.values_never.empty())
+                text += fmt::format(", but not {}: {}", ctl::joined(key.values_never, ", "), key.note);
+            return text;
+        }
         case Support::not_yet: return "not yet";
+        case Support::never: return "no: " + key.note;
         case Support::notice: return "accepted, without effect";
         case Support::ignored: return "ignored";
     }
@@ -60,7 +65,7 @@ std::string table(const KeyTable& keys) {
     for (const auto& key : keys.keys()) {
         text += fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", cell(key.name), cell(key.type),
                             key.default_value && !key.default_value->empty() ? "`" + cell(*key.default_value) + "`" : "",
-                            effect_of(key), support_of(key), cell(doc_of(key)));
+                            effect_of(key), cell(support_of(key)), cell(doc_of(key)));
     }
     return text + "\n";
 }

@@ -75,11 +75,13 @@ private:
                 add(link_id, link, {{{model::ObjectKind::link, *link.parent}, model::Bond::rebuild}});
                 break;
             }
-            case 2:
-                add({model::ObjectKind::ovs_bridge, name},
-                    model::OvsBridge{.datapath = choices_.coin() ? "system" : "netdev"}, {});
+            case 2: {
+                model::OvsBridge bridge;
+                bridge.datapath = choices_.coin() ? "system" : "netdev";
+                add({model::ObjectKind::ovs_bridge, name}, bridge, {});
                 bridges_.push_back({{model::ObjectKind::ovs_bridge, name}, name});
                 return;
+            }
             default: {
                 model::Link link = common();
                 link.type = model::LinkType::bridge;

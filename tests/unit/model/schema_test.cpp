@@ -88,7 +88,7 @@ TEST_CASE("every schema is a valid draft-07 schema, and the check can fail") {
 }
 
 TEST_CASE("the schemas use only the extension keywords that are read") {
-    const std::set<std::string> known{"x-type", "x-effect", "x-support", "x-inert", "x-not-yet",
+    const std::set<std::string> known{"x-type", "x-effect", "x-support", "x-inert", "x-not-yet", "x-never",
                                       "x-only", "x-note",   "x-name",    "x-keys",  "x-subtype"};
     for (const auto& file : schema_files()) {
         for_each_object(json_file(file), [&](const rapidjson::Value& object) {
@@ -108,6 +108,7 @@ TEST_CASE("every key has a line of documentation, and an enumeration has values"
             if (key.type == "enum") CHECK_MESSAGE(!key.values.empty(), key.name);
             if (key.support == Support::notice && key.name.find("NAME") == std::string::npos && key.type != "any")
                 CHECK_MESSAGE(!key.note.empty(), key.name);
+            if (key.support == Support::never || !key.values_never.empty()) CHECK_MESSAGE(!key.note.empty(), key.name);
         }
     }
 }
