@@ -94,7 +94,7 @@ void lower_dns(Lowering& lowering, const resource::Network& network);
 
 /// What the NICs of a container ask of the container itself.
 struct LoweredNics {
-    /// To be there before it starts: links with their ports of Open vSwitch, and the DHCP that it asks.
+    /// To be there before it starts: links with their ports of Open vSwitch, the host's routes to them, the DHCP they ask.
     std::vector<ObjectId> links;
     std::vector<std::string> by_dhcp;  ///< names of interfaces that get their address by DHCP
 };

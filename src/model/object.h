@@ -24,6 +24,7 @@ enum class ObjectKind {
     netns,
     link,
     route,
+    neighbour,
     ovs_bridge,
     ovs_port,
     nft_table,
@@ -36,11 +37,12 @@ enum class ObjectKind {
 
 template <>
 struct EnumNames<ObjectKind> {
-    static constexpr std::array<std::pair<ObjectKind, std::string_view>, 12> names{{
+    static constexpr std::array<std::pair<ObjectKind, std::string_view>, 13> names{{
         {ObjectKind::sysctl, "sysctl"},
         {ObjectKind::netns, "netns"},
         {ObjectKind::link, "link"},
         {ObjectKind::route, "route"},
+        {ObjectKind::neighbour, "neighbour"},
         {ObjectKind::ovs_bridge, "ovs_bridge"},
         {ObjectKind::ovs_port, "ovs_port"},
         {ObjectKind::nft_table, "nft_table"},
@@ -162,6 +164,17 @@ struct Route {
         return std::tuple{field("via", &Route::via, Effect::live), field("dev", &Route::dev, Effect::live)};
     }
     bool operator==(const Route&) const = default;
+};
+
+/// An address for which the host answers on one of its links that it is itself, and passes on what comes for it (proxy ARP,
+/// proxy NDP). Its name is the address, scoped as a route's: 10.0.3.5, :fd42::5.
+struct Neighbour {
+    static constexpr ObjectKind kind = ObjectKind::neighbour;
+
+    std::optional<std::string> dev;  ///< the link whose neighbours are answered
+
+    static constexpr auto fields() { return std::tuple{field("dev", &Neighbour::dev, Effect::live)}; }
+    bool operator==(const Neighbour&) const = default;
 };
 
 /// A bridge in the Open vSwitch database, with the internal interface of its name.
@@ -337,8 +350,8 @@ struct Container {
     bool operator==(const Container&) const = default;
 };
 
-using Object =
-    std::variant<Sysctl, Netns, Link, Route, OvsBridge, OvsPort, NftTable, DnsService, Pool, Image, Volume, Container>;
+using Object = std::variant<Sysctl, Netns, Link, Route, Neighbour, OvsBridge, OvsPort, NftTable, DnsService, Pool, Image,
+                            Volume, Container>;
 
 [[nodiscard]] ObjectKind kind_of(const Object& object);
 /// An object of the kind with no field set.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "model/nic_types.h"
 #include "model/resolve.h"
 #include "model/validation.h"
 #include "model/value_types.h"
@@ -25,19 +26,32 @@ void Uniqueness::claim(std::string_view rule, const std::string& key, const std:
         "use another one");
 }
 
-void Uniqueness::add_address(std::string_view family, const std::string& user, const resource::Device& device) {
-    const auto cidr = nic_address(validation_, device, family);
-    if (!cidr) return;
+void Uniqueness::add_addresses(std::string_view family, const std::string& user, const resource::Device& device) {
     const Value* parent = nic_parent(device);
-    const std::string_view segment = parent != nullptr ? validation_.segment(parent->text) : std::string_view();
-    const std::string address = cidr->address.str();
-    claim("duplicate-address", fmt::format("address {} {}", segment, address), fmt::format("address {}", address), user,
-          value_of(device.keys, fmt::format("{}.address", family))->where);
+    // What the host routes to is one to the whole host.
+    const bool is_on_segment = parent != nullptr && !is_routed(device);
+    const std::string_view segment = is_on_segment ? validation_.segment(parent->text) : std::string_view();
+    for (const Cidr& cidr : nic_addresses(validation_, device, family)) {
+        const std::string address = cidr.address.str();
+        claim("duplicate-address", fmt::format("address {} {}", segment, address), fmt::format("address {}", address), user,
+              value_of(device.keys, fmt::format("{}.address", family))->where);
+    }
+}
+
+void Uniqueness::add_routes(std::string_view family, const std::string& user, const resource::Device& device) {
+    const Value* routes = value_of(device.keys, fmt::format("{}.routes", family));
+    if (routes == nullptr) return;
+    for (const auto text : parse_list(routes->text))
+        if (const auto cidr = Cidr::parse(text))
+            claim("duplicate-route", "route " + cidr->network().str(), fmt::format("the route to {}", cidr->network().str()),
+                  user, routes->where);
 }
 
 void Uniqueness::add_nic(const std::string& user, const resource::Device& device) {
-    add_address("ipv4", user, device);
-    add_address("ipv6", user, device);
+    for (const auto family : {"ipv4", "ipv6"}) {
+        add_addresses(family, user, device);
+        add_routes(family, user, device);
+    }
     if (const Value* value = value_of(device.keys, "hwaddr"))
         if (const auto mac = parse_mac(value->text))
             claim("duplicate-mac", "hwaddr " + *mac, fmt::format("hwaddr {}", *mac), user, value->where);
@@ -178,11 +192,13 @@ void validate_containers(Validation& validation) {
         check_root(validation, container);
         check_clashes(validation, container);
         check_devices(validation, container.devices);
+        validate_nic_gateways(validation, container);
         check_depends_on(validation, container, dependencies);
-        for (const auto& [name, device] : container.devices)
-            if (device.type.text == "nic" && !device.is_override)
-                uniqueness.add_nic(fmt::format("device {} of container {}", quoted(name), quoted(container.name.text)),
-                                   device);
+        for (const auto& [name, device] : container.devices) {
+            if (device.type.text != "nic" || device.is_override) continue;
+            const std::string user = fmt::format("device {} of container {}", quoted(name), quoted(container.name.text));
+            uniqueness.add_nic(user, device);
+        }
     }
     check_unused_profiles(validation);
     for (const auto& cycle : find_cycles(dependencies))

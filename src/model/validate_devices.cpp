@@ -1,6 +1,9 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "model/nic_types.h"
 #include "model/validation.h"
 #include "model/value_types.h"
 
@@ -32,7 +35,7 @@ void check_nic_kind(Validation& validation, const std::string& device_name, cons
         return;
     }
     const Value* parent = value_of(device.keys, "parent");
-    if (nictype->text == "p2p") return;
+    if (nictype->text == "p2p" || (nictype->text == "routed" && parent == nullptr)) return;
     if (parent == nullptr) {
         validation.error("missing-parent",
                          fmt::format("device {} of type {} has no parent", quoted(device_name), escaped(nictype->text)),
@@ -75,7 +78,7 @@ void check_nic_mtu(Validation& validation, const Device& device) {
         check_mtu(validation, *value, parent != nullptr ? validation.network(parent->text) : nullptr, "network");
 }
 
-/// The address of one family, with the prefix of its network's subnet when it has none.
+/// An address of one family, with the prefix of its network's subnet when it has none.
 std::optional<Cidr> checked_address(Validation& validation, const Device& device, std::string_view family,
                                     const Value& value) {
     const bool is_v4 = family == "ipv4";
@@ -87,6 +90,7 @@ std::optional<Cidr> checked_address(Validation& validation, const Device& device
         return std::nullopt;
     }
     const bool is_bare = value.text.find('/') == std::string::npos;
+    if (is_routed(device)) return is_bare ? Cidr{cidr->address, cidr->address.bits()} : *cidr;
     const Value* parent = nic_parent(device);
     const Network* network = parent != nullptr ? validation.network(parent->text) : nullptr;
     std::optional<Cidr> outside;
@@ -123,9 +127,9 @@ std::optional<Cidr> checked_address(Validation& validation, const Device& device
     return cidr;
 }
 
-void check_gateway(Validation& validation, const Device& device, std::string_view family, const std::optional<Cidr>& own) {
+void check_gateway(Validation& validation, const Device& device, std::string_view family, const std::vector<Cidr>& own) {
     const Value* value = value_of(device.keys, fmt::format("{}.gateway", family));
-    if (value == nullptr || value->text == "none" || value->text == "auto") return;
+    if (value == nullptr || value->text == "none" || value->text == "auto" || is_routed(device)) return;
     const bool is_v4 = family == "ipv4";
     const auto gateway = IpAddress::parse(value->text);
     if (!gateway || (gateway->family == IpAddress::Family::v4) != is_v4) {
@@ -135,14 +139,16 @@ void check_gateway(Validation& validation, const Device& device, std::string_vie
             fmt::format("write the gateway as a bare address, for instance {}", is_v4 ? "10.0.3.1" : "fd42:3::1"));
         return;
     }
-    if (!own) return;
-    if (*gateway == own->address)
+    if (own.empty()) return;
+    const auto is_it = [&](const Cidr& cidr) { return cidr.address == *gateway; };
+    const auto has_it = [&](const Cidr& cidr) { return cidr.contains(*gateway); };
+    if (std::any_of(own.begin(), own.end(), is_it))
         validation.error("bad-gateway", fmt::format("gateway {} is the address of the device itself", value->text),
                          value->where, "name the router's address");
     else if (const bool is_link_local = Cidr::parse("fe80::/10")->contains(*gateway);
-             !is_link_local && !own->contains(*gateway))
-        validation.error("bad-gateway", fmt::format("gateway {} is outside {}", value->text, own->network().str()),
-                         value->where, fmt::format("use an address inside {}", own->network().str()));
+             !is_link_local && std::none_of(own.begin(), own.end(), has_it))
+        validation.error("bad-gateway", fmt::format("gateway {} is outside {}", value->text, own.front().network().str()),
+                         value->where, fmt::format("use an address inside {}", own.front().network().str()));
 }
 
 }  // namespace
@@ -157,15 +163,19 @@ Value nic_name(const std::string& device_name, const Device& device) {
     return name != nullptr ? *name : Value{device_name, device.where};
 }
 
-std::optional<Cidr> nic_address(Validation& validation, const Device& device, std::string_view family) {
+std::vector<Cidr> nic_addresses(Validation& validation, const Device& device, std::string_view family) {
+    std::vector<Cidr> good;
     const Value* value = value_of(device.keys, fmt::format("{}.address", family));
-    if (value == nullptr || value->text == "none" || value->text == "auto") return std::nullopt;
-    const auto cidr = checked_address(validation, device, family, *value);
-    if (!cidr) return std::nullopt;
-    const std::string reason = unusable_reason(*cidr);
-    if (reason.empty()) return cidr;
-    validation.error("address-unusable", fmt::format("{} {}", value->text, reason), value->where, "use another address");
-    return std::nullopt;
+    if (value == nullptr || value->text == "none" || value->text == "auto") return good;
+    for (const auto text : address_texts(device, value->text)) {
+        const Value one{std::string(text), value->where};
+        const auto cidr = checked_address(validation, device, family, one);
+        if (!cidr) continue;
+        const std::string reason = unusable_reason(*cidr);
+        if (reason.empty()) good.push_back(*cidr);
+        else validation.error("address-unusable", fmt::format("{} {}", text, reason), value->where, "use another address");
+    }
+    return good;
 }
 
 void validate_nic(Validation& validation, const std::string& device_name, const Device& device) {
@@ -177,8 +187,9 @@ void validate_nic(Validation& validation, const std::string& device_name, const 
     check_nic_mtu(validation, device);
     validate_nic_security(validation, device_name, device);
     validate_nic_vlans(validation, device_name, device);
+    validate_nic_type(validation, device_name, device);
     for (const std::string_view family : {"ipv4", "ipv6"}) {
-        check_gateway(validation, device, family, nic_address(validation, device, family));
+        check_gateway(validation, device, family, nic_addresses(validation, device, family));
         check_reserved_gateway(validation, device, family);
     }
 }

@@ -103,6 +103,10 @@ void validate_containers(Validation& validation);
 
 /// The checks of one device that concern nothing else in its container; it has to be complete, not an override.
 void validate_nic(Validation& validation, const std::string& device_name, const resource::Device& device);
+/// What goes with its nictype: addresses, gateways, routes.
+void validate_nic_type(Validation& validation, const std::string& device_name, const resource::Device& device);
+/// What the NICs of one container are to each other.
+void validate_nic_gateways(Validation& validation, const resource::Container& container);
 /// Its vlan and vlan.tagged.
 void validate_nic_vlans(Validation& validation, const std::string& device_name, const resource::Device& device);
 /// A NIC's security.* keys.
@@ -116,11 +120,11 @@ void check_reserved_gateway(Validation& validation, const resource::Device& devi
 [[nodiscard]] const Value* nic_parent(const resource::Device& device);
 /// The NIC's name in the container.
 [[nodiscard]] Value nic_name(const std::string& device_name, const resource::Device& device);
-/// A NIC's static address of a family ("ipv4", "ipv6"), if it has a good one; faults of it are told.
-[[nodiscard]] std::optional<Cidr> nic_address(Validation& validation, const resource::Device& device,
+/// A NIC's static addresses of a family ("ipv4", "ipv6") that are good; faults of the others are told.
+[[nodiscard]] std::vector<Cidr> nic_addresses(Validation& validation, const resource::Device& device,
                                               std::string_view family);
 
-/// Keeps who has which address, MAC and host-side name over all containers.
+/// Keeps who has which address, MAC, route and host-side name over all containers.
 class Uniqueness {
 public:
     explicit Uniqueness(Validation& validation);
@@ -129,7 +133,8 @@ public:
     void add_nic(const std::string& user, const resource::Device& device);
 
 private:
-    void add_address(std::string_view family, const std::string& user, const resource::Device& device);
+    void add_addresses(std::string_view family, const std::string& user, const resource::Device& device);
+    void add_routes(std::string_view family, const std::string& user, const resource::Device& device);
     /// Tells a fault if another has claimed the same thing; `what` is how the message calls it.
     void claim(std::string_view rule, const std::string& key, const std::string& what, const std::string& user,
                const SourceSpan& where);

@@ -55,13 +55,7 @@ bool is_range(std::string_view text) {
            is_any_ip(trimmed(text.substr(dash + 1)));
 }
 
-bool is_rate(std::string_view text) {
-    const auto digits = text.find_first_not_of("0123456789");
-    if (digits == 0 || digits == std::string_view::npos) return digits != 0;
-    static constexpr std::array<std::string_view, 13> units{"bit",   "kbit",  "Mbit",  "Gbit",  "Tbit",  "Pbit", "Ebit",
-                                                            "Kibit", "Mibit", "Gibit", "Tibit", "Pibit", "Eibit"};
-    return std::find(units.begin(), units.end(), text.substr(digits)) != units.end();
-}
+bool is_rate(std::string_view text) { return parse_rate(text).has_value(); }
 
 bool is_line(std::string_view text) {
     return std::none_of(text.begin(), text.end(),
@@ -141,8 +135,10 @@ const std::map<std::string_view, ValueType>& value_types() {
         {"expiry", {is_lease_time, "not a time from two minutes up", "write one such as 30m, 1h, 7d or infinite"}},
         {"domain", {is_domain, "not a domain name", "write one such as lab.example.org"}},
         {"domains", {is_list_of<is_domain>, "not a list of domain names", "write one such as lab.example.org,example.org"}},
-        {"address4", {is_none_or<accept_address4>, "not an IPv4 address", "write one such as 10.0.3.32 or 10.0.3.32/24"}},
-        {"address6", {is_none_or<accept_address6>, "not an IPv6 address", "write one such as fd42::20 or fd42::20/64"}},
+        {"address4",
+         {is_none_or<is_list_of<accept_address4>>, "not an IPv4 address", "write one such as 10.0.3.32 or 10.0.3.32/24"}},
+        {"address6",
+         {is_none_or<is_list_of<accept_address6>>, "not an IPv6 address", "write one such as fd42::20 or fd42::20/64"}},
         {"gateway4", {is_auto_none_or<is_ip4>, "not an IPv4 address", "write one such as 10.0.3.1, or auto, or none"}},
         {"gateway6", {is_auto_none_or<is_ip6>, "not an IPv6 address", "write one such as fd42::1, or auto, or none"}},
         {"path", {is_line, "it has a line break or a control character", "write it on one line"}},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -37,27 +38,54 @@ bool consists_of(std::string_view text, std::string_view extra) {
                        [&](char c) { return is_digit(c) || is_letter(c) || extra.find(c) != std::string_view::npos; });
 }
 
-std::optional<std::int64_t> unit_factor(std::string_view unit) {
-    static constexpr std::array<std::pair<std::string_view, std::int64_t>, 15> units{{
-        {"", 1},
-        {"B", 1},
-        {"bytes", 1},
-        {"kB", 1'000},
-        {"MB", 1'000'000},
-        {"GB", 1'000'000'000},
-        {"TB", 1'000'000'000'000},
-        {"PB", 1'000'000'000'000'000},
-        {"EB", 1'000'000'000'000'000'000},
-        {"KiB", std::int64_t{1} << 10},
-        {"MiB", std::int64_t{1} << 20},
-        {"GiB", std::int64_t{1} << 30},
-        {"TiB", std::int64_t{1} << 40},
-        {"PiB", std::int64_t{1} << 50},
-        {"EiB", std::int64_t{1} << 60},
-    }};
-    for (const auto& [name, factor] : units)
-        if (name == unit) return factor;
-    return std::nullopt;
+using Units = std::span<const std::pair<std::string_view, std::int64_t>>;
+
+constexpr std::array<std::pair<std::string_view, std::int64_t>, 15> byte_units{{
+    {"", 1},
+    {"B", 1},
+    {"bytes", 1},
+    {"kB", 1'000},
+    {"MB", 1'000'000},
+    {"GB", 1'000'000'000},
+    {"TB", 1'000'000'000'000},
+    {"PB", 1'000'000'000'000'000},
+    {"EB", 1'000'000'000'000'000'000},
+    {"KiB", std::int64_t{1} << 10},
+    {"MiB", std::int64_t{1} << 20},
+    {"GiB", std::int64_t{1} << 30},
+    {"TiB", std::int64_t{1} << 40},
+    {"PiB", std::int64_t{1} << 50},
+    {"EiB", std::int64_t{1} << 60},
+}};
+
+constexpr std::array<std::pair<std::string_view, std::int64_t>, 14> bit_units{{
+    {"", 1},
+    {"bit", 1},
+    {"kbit", 1'000},
+    {"Mbit", 1'000'000},
+    {"Gbit", 1'000'000'000},
+    {"Tbit", 1'000'000'000'000},
+    {"Pbit", 1'000'000'000'000'000},
+    {"Ebit", 1'000'000'000'000'000'000},
+    {"Kibit", std::int64_t{1} << 10},
+    {"Mibit", std::int64_t{1} << 20},
+    {"Gibit", std::int64_t{1} << 30},
+    {"Tibit", std::int64_t{1} << 40},
+    {"Pibit", std::int64_t{1} << 50},
+    {"Eibit", std::int64_t{1} << 60},
+}};
+
+/// A number and its unit, multiplied; nothing if there is no such unit or it gets too big.
+std::optional<std::int64_t> scaled(std::string_view number, std::string_view unit, Units units) {
+    const auto value = parse_uint(number);
+    const auto known = std::find_if(units.begin(), units.end(), [&](const auto& item) { return item.first == unit; });
+    std::int64_t result = 0;
+    if (!value || known == units.end() || __builtin_mul_overflow(*value, known->second, &result)) return std::nullopt;
+    return result;
+}
+
+std::size_t leading_digits(std::string_view text) {
+    return static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_digit) - text.begin());
 }
 
 }  // namespace
@@ -80,15 +108,15 @@ std::optional<std::int64_t> parse_int(std::string_view text, std::int64_t least,
 std::optional<std::int64_t> parse_uint(std::string_view text, std::int64_t most) { return parse_int(text, 0, most); }
 
 std::optional<std::int64_t> parse_size(std::string_view text) {
-    const auto digits = static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_digit) - text.begin());
-    const auto number = parse_uint(text.substr(0, digits));
+    const std::size_t digits = leading_digits(text);
     std::string_view unit = text.substr(digits);
     if (unit.starts_with(' ')) unit.remove_prefix(1);
-    const auto factor = unit_factor(unit);
-    if (!number || !factor) return std::nullopt;
-    std::int64_t bytes = 0;
-    if (__builtin_mul_overflow(*number, *factor, &bytes)) return std::nullopt;
-    return bytes;
+    return scaled(text.substr(0, digits), unit, byte_units);
+}
+
+std::optional<std::int64_t> parse_rate(std::string_view text) {
+    const std::size_t digits = leading_digits(text);
+    return scaled(text.substr(0, digits), text.substr(digits), bit_units);
 }
 
 std::optional<std::string> parse_mac(std::string_view text) {

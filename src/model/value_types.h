@@ -24,6 +24,10 @@ namespace ctl::model {
 /// Bytes: an integer with B, bytes, kB … EB (powers of 1000), KiB … EiB (powers of 1024) or nothing. 512MiB → 536870912.
 [[nodiscard]] std::optional<std::int64_t> parse_size(std::string_view text);
 
+/// Bits a second: an integer with bit, kbit … Ebit (powers of 1000), Kibit … Eibit (powers of 1024) or nothing.
+/// 10Mbit → 10000000.
+[[nodiscard]] std::optional<std::int64_t> parse_rate(std::string_view text);
+
 /// Six bytes in colon form; canonical is lower-case.
 [[nodiscard]] std::optional<std::string> parse_mac(std::string_view text);
 /// As parse_mac, and not a group address, not all zeros: one an interface can carry.

@@ -6,6 +6,7 @@
 
 #include "drivers/netlink/counters.h"
 #include "drivers/netlink/link_batch.h"
+#include "drivers/netlink/neighbour_batch.h"
 #include "drivers/netlink/netns_batch.h"
 #include "drivers/netlink/observe.h"
 #include "drivers/netlink/probe.h"
@@ -61,7 +62,8 @@ public:
         }
         apply_namespaces(changes, report, stop);
         apply_links(changes, report, stop);
-        apply_routes(changes, report, stop);
+        apply_all(netlink::apply_routes, ObjectKind::route, changes, report, stop);
+        apply_all(netlink::apply_neighbours, ObjectKind::neighbour, changes, report, stop);
     }
 
     Result<std::map<ObjectId, Facts>> facts(const std::set<ObjectId>& ids, std::stop_token /*stop*/) override {
@@ -105,11 +107,14 @@ private:
         for (auto& job : netlink::LinkBatch(scopes_, std::move(jobs)).run()) report(job.index, std::move(job.outcome));
     }
 
-    void apply_routes(std::span<const Change> changes, const Report& report, const std::stop_token& stop) {
-        const auto indexes = due(changes, ObjectKind::route, report, stop);
+    using Batch = std::vector<Status> (*)(netlink::Scopes&, std::span<const Change* const>);
+
+    void apply_all(Batch apply_batch, ObjectKind kind, std::span<const Change> changes, const Report& report,
+                   const std::stop_token& stop) {
+        const auto indexes = due(changes, kind, report, stop);
         std::vector<const Change*> batch;
         for (const std::size_t i : indexes) batch.push_back(&changes[i]);
-        auto outcomes = netlink::apply_routes(scopes_, batch);
+        auto outcomes = apply_batch(scopes_, batch);
         for (std::size_t i = 0; i < indexes.size(); ++i) report(indexes[i], std::move(outcomes[i]));
     }
 
@@ -144,8 +149,8 @@ private:
     }
 
     DriverInfo info_{"netlink",
-                     "network namespaces, links, addresses and routes",
-                     {ObjectKind::netns, ObjectKind::link, ObjectKind::route}};
+                     "network namespaces, links, addresses, routes and neighbours",
+                     {ObjectKind::netns, ObjectKind::link, ObjectKind::route, ObjectKind::neighbour}};
     netlink::Scopes scopes_;
     netlink::Watch watch_;
     netlink::KernelProbe probe_;

@@ -1,6 +1,7 @@
 #include "drivers/netlink/message.h"
 
 #include <linux/if_addr.h>
+#include <linux/neighbour.h>
 #include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
@@ -119,6 +120,7 @@ T fixed_part(const nlmsghdr* message) {
 template ifinfomsg fixed_part(const nlmsghdr*);
 template ifaddrmsg fixed_part(const nlmsghdr*);
 template rtmsg fixed_part(const nlmsghdr*);
+template ndmsg fixed_part(const nlmsghdr*);
 template rtgenmsg fixed_part(const nlmsghdr*);
 
 }  // namespace ctl::drivers::netlink

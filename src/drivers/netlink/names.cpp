@@ -39,4 +39,17 @@ std::string route_name(std::string_view netns, const model::Cidr& destination) {
     return needs_scope ? fmt::format("{}:{}", netns, destination.str()) : destination.str();
 }
 
+std::string neighbour_name(const model::IpAddress& address) {
+    return (address.family == model::IpAddress::Family::v6 ? ":" : "") + address.str();
+}
+
+std::string doing(const diff::Change& change) {
+    using diff::Verb;
+    const std::string verb = change.verb == Verb::remove   ? "deleting"
+                             : change.verb == Verb::create ? "creating"
+                             : change.verb == Verb::forget ? "giving back"
+                                                           : "changing";
+    return verb + " " + change.id.str();
+}
+
 }  // namespace ctl::drivers::netlink

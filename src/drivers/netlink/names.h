@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "diff/change.h"
 #include "model/object.h"
 
 namespace ctl::drivers::netlink {
@@ -19,5 +20,11 @@ inline constexpr unsigned char our_protocol = 199;
 
 /// The name under which a host's or a namespace's route is known: "web:0.0.0.0/0", "10.0.0.0/8", ":fd42::/64".
 [[nodiscard]] std::string route_name(std::string_view netns, const model::Cidr& destination);
+
+/// The name under which an address is known for which the host answers: "10.0.3.5", ":fd42::5".
+[[nodiscard]] std::string neighbour_name(const model::IpAddress& address);
+
+/// "deleting route/10.0.0.0/8", for messages.
+[[nodiscard]] std::string doing(const diff::Change& change);
 
 }  // namespace ctl::drivers::netlink

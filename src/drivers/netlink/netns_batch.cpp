@@ -168,19 +168,6 @@ Status remove(Scopes& scopes, std::span<const Change* const> changes) {
     return wait_until_gone(scopes, ends);
 }
 
-std::string doing(const Change& change) {
-    switch (change.verb) {
-        case Verb::create: return "creating " + change.id.str();
-        case Verb::remove: return "deleting " + change.id.str();
-        case Verb::update:
-        case Verb::adopt:
-        case Verb::forget:
-        case Verb::replace:
-        case Verb::stop: break;
-    }
-    return "changing " + change.id.str();
-}
-
 }  // namespace
 
 std::vector<Status> apply_namespaces(Scopes& scopes, std::span<const Change* const> changes, const std::stop_token& stop) {

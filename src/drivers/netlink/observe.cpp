@@ -4,6 +4,7 @@
 
 #include "drivers/api/mark.h"
 #include "drivers/netlink/names.h"
+#include "drivers/netlink/neighbours.h"
 
 namespace ctl::drivers::netlink {
 
@@ -36,6 +37,8 @@ public:
             for (const LinkRecord& link : snapshot.links) add_link(scope, link);
             for (const RouteRecord& route : snapshot.routes) add_route(scope, snapshot, route);
         }
+        CTL_ASSIGN(const auto neighbours, read_neighbours(scopes_.host().socket));
+        for (const NeighbourRecord& neighbour : neighbours) add_neighbour(neighbour);
         return std::move(state_);
     }
 
@@ -135,6 +138,15 @@ private:
             if (owner) entry.owner = *owner;
         }
         add(id, std::move(entry));  // the first of several for one destination stays: ours, else the best metric
+    }
+
+    void add_neighbour(const NeighbourRecord& record) {
+        Entry entry;
+        model::Neighbour neighbour;
+        if (const LinkRecord* link = snapshots_[""].link(record.link)) neighbour.dev = link->name;
+        entry.object = std::move(neighbour);
+        if (record.protocol == our_protocol) entry.mark = model::Mark::unnamed;
+        add({ObjectKind::neighbour, neighbour_name(record.address)}, std::move(entry));  // the first of several: ours
     }
 
     std::optional<std::string> name_in(const std::string& netns, int index) {

@@ -33,14 +33,21 @@ Result<Target> target_of(const model::ObjectId& id) {
     return Target{name.netns, *destination};
 }
 
-Request route_request(unsigned type, unsigned flags, const Cidr& destination, unsigned char protocol = our_protocol) {
+/// To neighbours without a gateway: only such a route of IPv4 may itself lead to a gateway.
+unsigned char scope_of(const Cidr& destination, bool has_gateway) {
+    const bool is_v4 = destination.address.family == IpAddress::Family::v4;
+    return is_v4 && !has_gateway ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+}
+
+Request route_request(unsigned type, unsigned flags, const Cidr& destination, unsigned char scope,
+                      unsigned char protocol = our_protocol) {
     rtmsg fixed{};
     fixed.rtm_family = destination.address.family == IpAddress::Family::v4 ? AF_INET : AF_INET6;
     fixed.rtm_dst_len = static_cast<unsigned char>(destination.prefix);
     fixed.rtm_table = RT_TABLE_MAIN;
     fixed.rtm_type = type == RTM_NEWROUTE ? RTN_UNICAST : RTN_UNSPEC;
     fixed.rtm_protocol = type == RTM_NEWROUTE ? protocol : RTPROT_UNSPEC;
-    fixed.rtm_scope = type == RTM_NEWROUTE ? RT_SCOPE_UNIVERSE : RT_SCOPE_NOWHERE;
+    fixed.rtm_scope = scope;
     Request request(type, flags, bytes_of(fixed));
     if (destination.prefix != 0) request.bytes(RTA_DST, bytes_of(destination.address));
     return request;
@@ -53,8 +60,9 @@ Result<Request> set_request(const diff::Change& change, const Target& target, co
     if (route == nullptr) return Error(ErrorCode::internal, "the change does not say what the route shall be");
     // In a container's namespace ours goes before one that a router has announced there, which no snapshot shows.
     const bool replaces = now != nullptr || !target.netns.empty();
-    Request request =
-        route_request(RTM_NEWROUTE, NLM_F_CREATE | (replaces ? NLM_F_REPLACE : NLM_F_EXCL), target.destination);
+    const unsigned flags = NLM_F_CREATE | (replaces ? NLM_F_REPLACE : NLM_F_EXCL);
+    const unsigned char scope = scope_of(target.destination, route->via.has_value());
+    Request request = route_request(RTM_NEWROUTE, flags, target.destination, scope);
     if (route->via) {
         const auto gateway = IpAddress::parse(*route->via);
         if (!gateway || gateway->family != target.destination.address.family)
@@ -76,7 +84,7 @@ Result<Request> set_request(const diff::Change& change, const Target& target, co
 /// The route as it is, with the number of routes that people set by hand instead of ours.
 Request give_back_request(const Target& target, const RouteRecord& now) {
     Request request = route_request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, target.destination,
-                                    static_cast<unsigned char>(RTPROT_STATIC));
+                                    scope_of(target.destination, now.via.has_value()), RTPROT_STATIC);
     if (now.via) request.bytes(RTA_GATEWAY, bytes_of(*now.via));
     if (now.link != 0) request.u32(RTA_OIF, static_cast<std::uint32_t>(now.link));
     if (now.metric != 0) request.u32(RTA_PRIORITY, now.metric);
@@ -84,7 +92,7 @@ Request give_back_request(const Target& target, const RouteRecord& now) {
 }
 
 Request remove_request(const Target& target, const RouteRecord& now) {
-    Request request = route_request(RTM_DELROUTE, 0, target.destination);
+    Request request = route_request(RTM_DELROUTE, 0, target.destination, RT_SCOPE_NOWHERE);
     if (now.link != 0) request.u32(RTA_OIF, static_cast<std::uint32_t>(now.link));
     if (now.metric != 0) request.u32(RTA_PRIORITY, now.metric);
     return request;
@@ -139,14 +147,6 @@ private:
     Scopes& scopes_;
     std::map<std::string, Snapshot> snapshots_;
 };
-
-std::string doing(const diff::Change& change) {
-    const std::string verb = change.verb == Verb::remove   ? "deleting"
-                             : change.verb == Verb::create ? "creating"
-                             : change.verb == Verb::forget ? "giving back"
-                                                           : "changing";
-    return verb + " " + change.id.str();
-}
 
 }  // namespace
 

@@ -29,14 +29,6 @@ using model::IpAddress;
 constexpr unsigned char address_made_by_kernel = 3;   // IFAPROT_KERNEL_LL
 constexpr std::uint32_t filter_skip_stats = 1U << 3;  // RTEXT_FILTER_SKIP_STATS
 
-std::optional<IpAddress> address_from(Bytes bytes) {
-    if (bytes.size() != 4 && bytes.size() != 16) return std::nullopt;
-    IpAddress address;
-    address.family = bytes.size() == 4 ? IpAddress::Family::v4 : IpAddress::Family::v6;
-    std::memcpy(address.bytes.data(), bytes.data(), bytes.size());
-    return address;
-}
-
 /// Absent for 0.0.0.0 and ::, by which the kernel says "none".
 std::optional<std::string> address_text(Bytes bytes) {
     const auto address = address_from(bytes);
@@ -273,6 +265,14 @@ bool is_relevant(const nlmsghdr* message) {
         case RTM_DELROUTE: return read_route(message).has_value();
         default: return false;
     }
+}
+
+std::optional<IpAddress> address_from(Bytes bytes) {
+    if (bytes.size() != 4 && bytes.size() != 16) return std::nullopt;
+    IpAddress address;
+    address.family = bytes.size() == 4 ? IpAddress::Family::v4 : IpAddress::Family::v6;
+    std::memcpy(address.bytes.data(), bytes.data(), bytes.size());
+    return address;
 }
 
 Bytes bytes_of(const IpAddress& address) { return std::as_bytes(std::span(address.bytes)).first(address.bits() / 8); }

@@ -74,5 +74,7 @@ struct Snapshot {
 
 /// Network byte order, 4 or 16 bytes.
 [[nodiscard]] Bytes bytes_of(const model::IpAddress& address);
+/// Nothing unless it has the length of one.
+[[nodiscard]] std::optional<model::IpAddress> address_from(Bytes bytes);
 
 }  // namespace ctl::drivers::netlink

@@ -57,6 +57,61 @@ TEST_CASE("routes of both families are made, changed to another gateway and dele
     host.must({Host::change(Verb::remove, route6)});
 }
 
+TEST_CASE("a route to a neighbour may lead to a gateway, which is in no subnet") {
+    SKIP_WITHOUT_NAMESPACES();
+    Host host;
+    host.must({Host::link("br0", addressed_bridge())});
+    const ObjectId neighbour{model::ObjectKind::route, "192.0.2.20/32"};
+    host.must({Host::change(Verb::create, neighbour, Route{.via = std::nullopt, .dev = "br0"})});
+    CHECK(sh("ip -j route show 192.0.2.20/32 | jq -r '.[0]|.scope,.dev'") == "link\nbr0");
+    host.must({route(route4, "192.0.2.20", "br0")});
+    CHECK(sh("ip -j route show 10.9.0.0/16 | jq -r '.[0].gateway'") == "192.0.2.20");
+    host.must({Host::change(Verb::remove, route4), Host::change(Verb::forget, neighbour)});
+    CHECK(sh("ip -j route show 192.0.2.20/32 | jq -r '.[0]|.scope,.protocol'") == "link\nstatic");
+    sh("ip route del 192.0.2.20/32");
+}
+
+TEST_CASE("the host answers for addresses on one of its links, and ip shows for which") {
+    SKIP_WITHOUT_NAMESPACES();
+    Host host;
+    host.must({Host::link("br0", addressed_bridge()), Host::link("br1", addressed_bridge())});
+    const auto answers = [](const std::string& name, const std::string& dev, Verb verb = Verb::create) {
+        return Host::change(verb, {model::ObjectKind::neighbour, name}, model::Neighbour{.dev = dev});
+    };
+    const auto dev = [&](const std::string& id) {
+        const auto* entry = host.find(id);
+        REQUIRE_MESSAGE(entry != nullptr, id);
+        CHECK(entry->mark == model::Mark::unnamed);
+        return std::get<model::Neighbour>(entry->object).dev;
+    };
+    host.must({answers("192.0.2.20", "br0"), answers(":fd42:9::20", "br0")});
+    CHECK(sh("ip -N -j neigh show proxy | jq -r '.[]|.dst,.dev,.protocol' | sort") ==
+          "192.0.2.20\n199\n199\nbr0\nbr0\nfd42:9::20");
+    CHECK(dev("neighbour/192.0.2.20") == "br0");
+    CHECK(dev("neighbour/:fd42:9::20") == "br0");
+
+    SUBCASE("another link") {
+        host.must({answers("192.0.2.20", "br1", Verb::update)});
+        CHECK(sh("ip -j neigh show proxy | jq -r '.[]|select(.dst==\"192.0.2.20\").dev'") == "br1");
+        CHECK(dev("neighbour/192.0.2.20") == "br1");
+    }
+    SUBCASE("somebody else's entry is not taken over, and not deleted") {
+        sh("ip neigh add proxy 192.0.2.30 dev br1");
+        CHECK(host.find("neighbour/192.0.2.30")->mark == model::Mark::none);
+        CHECK(why(host.apply({answers("192.0.2.30", "br0")}).front()).find("answers for that address already") !=
+              std::string::npos);
+        CHECK_FALSE(host.apply({answers("192.0.2.30", "br1", Verb::remove)}).front());
+        host.must({answers("192.0.2.30", "br1", Verb::adopt)});
+        CHECK(dev("neighbour/192.0.2.30") == "br1");
+    }
+    SUBCASE("a link that is not there") {
+        CHECK(why(host.apply({answers("192.0.2.31", "br7")}).front()).find("its link \"br7\" is not there") !=
+              std::string::npos);
+    }
+    for (const std::string name : {"192.0.2.20", ":fd42:9::20", "192.0.2.30"}) host.must({answers(name, "", Verb::remove)});
+    CHECK(sh("ip neigh show proxy; ip -6 neigh show proxy") == "");
+}
+
 TEST_CASE("a container's default routes lead through its gateways, IPv6 too") {
     SKIP_WITHOUT_NAMESPACES();
     Host host;

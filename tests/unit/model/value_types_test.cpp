@@ -16,6 +16,14 @@ TEST_CASE("a boolean has LXD's eight spellings in any case and no other") {
         CHECK_MESSAGE(!parse_bool(other), other);
 }
 
+TEST_CASE("rates are bits a second in decimal and binary units") {
+    const std::vector<std::pair<std::string, std::int64_t>> good{
+        {"0", 0}, {"8", 8}, {"10bit", 10}, {"2kbit", 2'000}, {"10Mbit", 10'000'000}, {"1Gibit", std::int64_t{1} << 30}};
+    for (const auto& row : good) CHECK_MESSAGE(parse_rate(row.first) == row.second, row.first);
+    for (const auto* bad : {"", "bit", "10 Mbit", "10MB", "10mbit", "-1bit", "1.5Mbit", "9Ebit9", "10Ebit"})
+        CHECK_MESSAGE(!parse_rate(bad), bad);
+}
+
 TEST_CASE("sizes are bytes in decimal and binary units") {
     const std::vector<std::pair<std::string, std::int64_t>> good{{"0", 0},
                                                                  {"4096", 4096},

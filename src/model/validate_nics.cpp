@@ -1,0 +1,108 @@
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "model/nic_types.h"
+#include "model/validation.h"
+#include "model/value_types.h"
+
+namespace ctl::model {
+
+namespace {
+
+using resource::Device;
+
+constexpr std::array<std::string_view, 2> families{"ipv4", "ipv6"};
+
+class NicChecks {
+public:
+    NicChecks(Validation& validation, const std::string& device_name, const Device& device)
+        : validation_(validation), name_(quoted(device_name)), device_(device) {}
+
+    void run() {
+        for (const auto family : families) {
+            if (is_routed(device_)) check_routed(family);
+            check_routes(family);
+        }
+        if (is_routed(device_)) check_has_address();
+    }
+
+private:
+    [[nodiscard]] const Value* key(std::string_view name) const { return value_of(device_.keys, name); }
+    [[nodiscard]] const Value* key(std::string_view family, std::string_view name) const {
+        return key(fmt::format("{}.{}", family, name));
+    }
+
+    void check_routed(std::string_view family) {
+        if (const Value* gateway = key(family, "gateway");
+            gateway != nullptr && gateway->text != "auto" && gateway->text != "none")
+            validation_.error(
+                "bad-gateway",
+                fmt::format("the gateway of device {} is the host; it can't be {}", name_, quoted(gateway->text)),
+                gateway->where, "write auto or none");
+        for (const Cidr& cidr : nic_addresses(validation_, device_, family))
+            if (cidr.prefix != cidr.address.bits())
+                validation_.error(
+                    "address-of-subnet",
+                    fmt::format("device {} can't have a subnet: the host routes to single addresses, not to {}", name_,
+                                cidr.network().str()),
+                    key(family, "address")->where, fmt::format("write {}", cidr.address.str()));
+    }
+
+    void check_has_address() {
+        const bool has_any = std::any_of(families.begin(), families.end(), [&](std::string_view family) {
+            const Value* address = key(family, "address");
+            return address != nullptr && address->text != "none";
+        });
+        if (!has_any)
+            validation_.error("missing-address", fmt::format("device {} has no address that the host could route to", name_),
+                              device_.where, "add ipv4.address or ipv6.address");
+    }
+
+    void check_routes(std::string_view family) {
+        const Value* routes = key(family, "routes");
+        if (routes == nullptr) return;
+        if (is_routed(device_) && key(family, "address") == nullptr)
+            validation_.error(
+                "routes-without-address",
+                fmt::format("device {} has {}.routes but no {}.address to route them to", name_, family, family),
+                routes->where, fmt::format("add {}.address", family));
+        for (const auto text : parse_list(routes->text))
+            if (const auto cidr = Cidr::parse(text); cidr && cidr->prefix == 0)
+                validation_.error("default-route", fmt::format("{} would be the host's default route to a container", text),
+                                  routes->where, "name the subnets that are behind the container");
+    }
+
+    Validation& validation_;
+    const std::string name_;
+    const Device& device_;
+};
+
+}  // namespace
+
+void validate_nic_type(Validation& validation, const std::string& device_name, const Device& device) {
+    NicChecks(validation, device_name, device).run();
+}
+
+void validate_nic_gateways(Validation& validation, const resource::Container& container) {
+    for (const auto family : families) {
+        const std::string* first = nullptr;
+        for (const auto& [name, device] : container.devices) {
+            const Value* gateway = value_of(device.keys, fmt::format("{}.gateway", family));
+            const bool is_default = device.type.text == "nic" && is_routed(device) &&
+                                    value_of(device.keys, fmt::format("{}.address", family)) != nullptr &&
+                                    (gateway == nullptr || gateway->text != "none");
+            if (!is_default) continue;
+            if (first != nullptr)
+                validation.error("two-gateways",
+                                 fmt::format("devices {} and {} of container {} both are its default way for {}",
+                                             quoted(*first), quoted(name), quoted(container.name.text), family),
+                                 device.where, fmt::format("add {}.gateway: none to one of them", family));
+            first = &name;
+        }
+    }
+}
+
+}  // namespace ctl::model

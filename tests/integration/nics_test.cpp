@@ -1,0 +1,136 @@
+#include <doctest/doctest.h>
+
+#include "base/text.h"
+#include "lab.h"
+#include "support/skip.h"
+#include "support/wait.h"
+
+// Types of NICs, judged by ip and ping on both sides.
+
+namespace ctl::testing {
+namespace {
+
+const std::string ground = R"(
+stack: lab
+storage_pools: [{name: default, driver: dir}]
+images: [{name: busybox, source: {type: busybox}}]
+profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
+)";
+
+std::string line(const Lab& lab, const std::string& script) { return std::string(trimmed(lab.must(script))); }
+
+/// Waits for an answer: new addresses of IPv6 on the LAN are looked for twice before they are used.
+bool lan_pings(const Lab& lab, const std::string& address) {
+    return wait_until([&] { return lab.lan_sh("ping -c 1 -W 1 " + address).exit_code == 0; }, std::chrono::seconds{10});
+}
+
+std::string proxies(const Lab& lab) {
+    return line(lab,
+                "for family in -4 -6; do ip -N -j $family neigh show proxy | jq -r 'sort_by(.dst)[] | \"\\(.dst) \\(.dev) "
+                "\\(.protocol)\"'; done");
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+    const auto at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    return text.replace(at, from.size(), to);
+}
+
+}  // namespace
+
+TEST_CASE("a routed container shares the host's subnet, and what is behind it is routed to it") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.add_lan("ens33", {"192.0.2.1/24", "fd42:2::1/64"}, {"192.0.2.2/24", "fd42:2::2/64"});
+    const auto before = lab.traces();
+    const std::string routes_before = lab.must("ip route; ip -6 route");
+    const std::string example = "manifests/examples/routed.yaml";
+    lab.must_apply(example);
+
+    CHECK(proxies(lab) == "192.0.2.20 ens33 199\nfd42:2::20 ens33 199");
+    CHECK(lan_pings(lab, "192.0.2.20"));
+    CHECK(lan_pings(lab, "fd42:2::20"));
+    CHECK(lab.pings("web", "192.0.2.2"));
+    CHECK(lab.in_netns("web", "ping -6 -c 1 -W 5 fd42:2::2").exit_code == 0);
+    CHECK(lab.pings("", "192.0.2.20"));
+    CHECK(line(lab, "ip -j route get 10.7.0.9 | jq -r '.[0].gateway'") == "192.0.2.20");
+    CHECK_MESSAGE(
+        lab.in_netns("web", "ip addr add 192.0.2.99/32 dev lo && ping -c 1 -W 1 -I 192.0.2.99 192.0.2.2").exit_code != 0,
+        "an address that is not the container's gets through");
+
+    SUBCASE("other addresses and routes come live, and the old ones go") {
+        const std::string init = lab.init_pid("web");
+        std::string changed = replaced(Lab::source(example), "192.0.2.20", "'192.0.2.20,192.0.2.21'");
+        changed = replaced(changed, "ipv4.routes: 10.7.0.0/24", "ipv4.routes: 10.9.0.0/24");
+        changed = replaced(changed, "      ipv6.address: fd42:2::20\n", "");
+        lab.must_apply(lab.write("stack.yaml", changed));
+        CHECK(proxies(lab) == "192.0.2.20 ens33 199\n192.0.2.21 ens33 199");
+        CHECK(lan_pings(lab, "192.0.2.20"));
+        CHECK(lan_pings(lab, "192.0.2.21"));
+        CHECK(line(lab, "ip -j route get 10.9.0.9 | jq -r '.[0].gateway'") == "192.0.2.20");
+        CHECK(line(lab, "ip -j route show 10.7.0.0/24") == "[]");
+        CHECK(lab.init_pid("web") == init);
+    }
+    SUBCASE("what somebody deletes is put back") {
+        lab.must("ip neigh del proxy 192.0.2.20 dev ens33; ip route del 192.0.2.20");
+        CHECK(lab.plan(example).exit_code == 2);
+        lab.must_apply(example);
+        CHECK(lan_pings(lab, "192.0.2.20"));
+    }
+    SUBCASE("the host's end of the link is deleted, and everything on it comes back") {
+        const std::string end = line(lab, "ip -j route show 192.0.2.20 | jq -r '.[0].dev'");
+        lab.must("ip link del " + end);
+        lab.must_apply(example);
+        CHECK(lan_pings(lab, "192.0.2.20"));
+        CHECK(lab.pings("web", "192.0.2.2"));
+    }
+    lab.must_delete(example);
+    lab.check_nothing_left(before);
+    CHECK(proxies(lab).empty());
+    CHECK(lab.must("ip route; ip -6 route") == routes_before);
+}
+
+TEST_CASE("a p2p container is at the other end of a cable, and reached by the routes that it says") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.must("ip addr add 10.8.0.254/32 dev lo");
+    const auto before = lab.traces();
+    const std::string file = lab.write("stack.yaml", ground + R"(
+containers:
+- name: web
+  image: busybox
+  devices:
+    eth0: {type: nic, nictype: p2p, host_name: to-web, ipv4.address: 10.8.0.1/24, ipv4.gateway: 10.8.0.254, ipv4.routes: 10.8.0.0/24}
+)");
+    lab.must_apply(file);
+    CHECK(line(lab, "ip -j route show 10.8.0.0/24 | jq -r '.[0]|.dev,.scope'") == "to-web\nlink");
+    CHECK(lab.pings("", "10.8.0.1"));
+    CHECK(lab.pings("web", "10.8.0.254"));
+    lab.must_delete(file);
+    lab.check_nothing_left(before);
+}
+
+TEST_CASE("a subnet behind a bridged container is routed to it") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    const std::string stack = ground + R"(
+networks: [{name: lab0, config: {ipv4.address: 10.28.0.1/24, ipv4.dhcp: false, ipv6.address: none}}]
+containers:
+- name: web
+  image: busybox
+  devices:
+    eth0: {type: nic, network: lab0, ipv4.address: 10.28.0.9, ipv4.routes: 10.7.0.0/24}
+)";
+    const std::string file = lab.write("stack.yaml", stack);
+    lab.must_apply(file);
+    CHECK(lab.in_netns("web", "ip addr add 10.7.0.1/32 dev lo").exit_code == 0);
+    CHECK(lab.pings("", "10.7.0.1"));
+    const auto facts = lab.facts();
+    const std::string without = lab.write("without.yaml", replaced(stack, ", ipv4.routes: 10.7.0.0/24", ""));
+    REQUIRE(lab.apply(without).exit_code == 0);
+    CHECK(changed_keys(facts, lab.facts()) == std::set<std::string>{"route/10.7.0.0/24"});
+    lab.must_delete(without);
+    CHECK(line(lab, "ip -j route show proto 199") == "[]");
+}
+
+}  // namespace ctl::testing
