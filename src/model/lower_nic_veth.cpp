@@ -1,7 +1,10 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "model/lower_nic.h"
 #include "model/open_vswitch.h"
+#include "model/value_types.h"
 
 namespace ctl::model {
 
@@ -22,6 +25,16 @@ Link silent_port() {
     return link;
 }
 
+/// The kernel counts in bytes: a limit has to be so many bits as it can tell.
+std::optional<std::int64_t> limit(const Nic& nic, std::string_view key, Entry& entry, const std::string& field) {
+    const Value* value = nic.key("limits.max");
+    if (value == nullptr) value = nic.key(key);
+    const auto rate = value != nullptr ? parse_rate(value->text) : std::nullopt;
+    if (!rate || *rate == 0) return std::nullopt;
+    entry.places[field] = value->where;
+    return std::max<std::int64_t>(*rate / 8, 1) * 8;
+}
+
 }  // namespace
 
 Entry& lower_host_end(Nic& nic, Link host_link, std::vector<Need> needs) {
@@ -33,7 +46,12 @@ Entry& lower_host_end(Nic& nic, Link host_link, std::vector<Need> needs) {
     host_link.mtu = nic.link.mtu;
     nic.host_end = ObjectId{ObjectKind::link, *nic.link.peer};
     needs.push_back({nic.id, Bond::rebuild});
-    return nic.add(*nic.host_end, host_link, std::move(needs));
+    Entry& entry = nic.add(*nic.host_end, host_link, std::move(needs));
+    // What the host sends by its end comes into the container.
+    auto& made = std::get<Link>(entry.object);
+    made.send_limit = limit(nic, "limits.ingress", entry, "send_limit");
+    made.receive_limit = limit(nic, "limits.egress", entry, "receive_limit");
+    return entry;
 }
 
 void lower_p2p_nic(Nic& nic) {

@@ -114,21 +114,23 @@ struct EnumNames<LinkType> {
 struct Link {
     static constexpr ObjectKind kind = ObjectKind::link;
 
-    std::optional<LinkType> type;       ///< absent for links others make (a physical NIC)
-    std::optional<std::string> parent;  ///< macvlan's or vxlan's lower link, on the host
-    std::optional<std::string> peer;    ///< veth: scoped name of the other end
-    std::optional<std::string> mode;    ///< macvlan: bridge, vepa, private, passthru
-    std::optional<std::int64_t> vni;    ///< vxlan: network identifier, 24 bits; gretap: key, 32 bits
-    std::optional<std::string> local;   ///< vxlan, gretap: source address
-    std::optional<std::string> remote;  ///< vxlan, gretap: peer; vxlan: or multicast group
-    std::optional<std::int64_t> port;   ///< vxlan: UDP destination port
-    std::optional<std::int64_t> ttl;    ///< vxlan, gretap: time to live of outer packets
-    std::optional<std::string> mac;     ///< lower-case, colons
-    std::optional<std::int64_t> mtu;    ///< bytes
-    std::optional<std::string> master;  ///< the bridge it is a port of; "" for none
-    std::optional<bool> isolated;       ///< port of a bridge: exchanges nothing with its other isolated ports
-    std::optional<bool> up;             ///< administratively up
-    std::optional<bool> ipv6;           ///< false switches IPv6 off on it (a big bridge of silent ports needs that)
+    std::optional<LinkType> type;               ///< absent for links others make (a physical NIC)
+    std::optional<std::string> parent;          ///< macvlan's or vxlan's lower link, on the host
+    std::optional<std::string> peer;            ///< veth: scoped name of the other end
+    std::optional<std::string> mode;            ///< macvlan: bridge, vepa, private, passthru
+    std::optional<std::int64_t> vni;            ///< vxlan: network identifier, 24 bits; gretap: key, 32 bits
+    std::optional<std::string> local;           ///< vxlan, gretap: source address
+    std::optional<std::string> remote;          ///< vxlan, gretap: peer; vxlan: or multicast group
+    std::optional<std::int64_t> port;           ///< vxlan: UDP destination port
+    std::optional<std::int64_t> ttl;            ///< vxlan, gretap: time to live of outer packets
+    std::optional<std::string> mac;             ///< lower-case, colons
+    std::optional<std::int64_t> mtu;            ///< bytes
+    std::optional<std::string> master;          ///< the bridge it is a port of; "" for none
+    std::optional<bool> isolated;               ///< port of a bridge: exchanges nothing with its other isolated ports
+    std::optional<std::int64_t> send_limit;     ///< bits a second that leave by it at most, a multiple of 8
+    std::optional<std::int64_t> receive_limit;  ///< bits a second that are taken from it at most, a multiple of 8
+    std::optional<bool> up;                     ///< administratively up
+    std::optional<bool> ipv6;                   ///< false switches IPv6 off on it (a big bridge of silent ports needs that)
     std::optional<std::set<Cidr>>
         addresses;  ///< global and link-local ones that we set; the kernel's own fe80:: is left out
 
@@ -146,6 +148,8 @@ struct Link {
                           field("mtu", &Link::mtu, Effect::live),
                           field("master", &Link::master, Effect::live),
                           field("isolated", &Link::isolated, Effect::live),
+                          field("send_limit", &Link::send_limit, Effect::live),
+                          field("receive_limit", &Link::receive_limit, Effect::live),
                           field("up", &Link::up, Effect::live),
                           field("ipv6", &Link::ipv6, Effect::live),
                           field("addresses", &Link::addresses, Effect::live, Merge::members)};

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "model/nic_types.h"
+#include "model/open_vswitch.h"
 #include "model/validation.h"
 #include "model/value_types.h"
 
@@ -22,6 +23,7 @@ public:
         : validation_(validation), name_(quoted(device_name)), device_(device) {}
 
     void run() {
+        check_limits();
         for (const auto family : families) {
             if (is_routed(device_)) check_routed(family);
             check_routes(family);
@@ -33,6 +35,30 @@ private:
     [[nodiscard]] const Value* key(std::string_view name) const { return value_of(device_.keys, name); }
     [[nodiscard]] const Value* key(std::string_view family, std::string_view name) const {
         return key(fmt::format("{}.{}", family, name));
+    }
+
+    void check_limits() {
+        const Value* parent = nic_parent(device_);
+        const resource::Network* network = parent != nullptr ? validation_.network(parent->text) : nullptr;
+        for (const auto limit : {"limits.ingress", "limits.egress", "limits.max"})
+            if (const Value* value = key(limit); value != nullptr && network != nullptr)
+                check_limit(limit, *value, *network);
+        const Value* max = key("limits.max");
+        for (const auto limit : {"limits.ingress", "limits.egress"})
+            if (const Value* value = key(limit); value != nullptr && max != nullptr)
+                validation_.error("two-limits", fmt::format("device {} has both limits.max and {}", name_, limit),
+                                  value->where, "remove one of them; limits.max is both directions");
+    }
+
+    void check_limit(std::string_view limit, const Value& value, const resource::Network& network) {
+        if (is_ovs_network(network))
+            validation_.error("unsupported", fmt::format("{} is not supported on openvswitch yet", limit), value.where,
+                              "use a network with bridge.driver: native");
+        else if (network.type.text == "macvlan")
+            validation_.error(
+                "limit-of-macvlan",
+                fmt::format("{} of device {} has nothing to work on: a macvlan has no end on the host", limit, name_),
+                value.where, "use a bridge, or remove it");
     }
 
     void check_routed(std::string_view family) {

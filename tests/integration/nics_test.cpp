@@ -133,4 +133,74 @@ containers:
     CHECK(line(lab, "ip -j route show proto 199") == "[]");
 }
 
+TEST_CASE("limits of what comes into containers are set, changed live and taken away") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    const std::string stack = ground + R"(
+networks: [{name: lab0, config: {ipv4.address: 10.28.0.1/24, ipv4.dhcp: false, ipv6.address: none}}]
+containers:
+- name: web
+  image: busybox
+  devices:
+    eth0: {type: nic, network: lab0, host_name: to-web, ipv4.address: 10.28.0.9, limits.ingress: 10Mbit}
+- name: db
+  image: busybox
+  devices:
+    eth0: {type: nic, nictype: p2p, host_name: to-db, limits.ingress: 1Gbit}
+)";
+    const auto ceiling = [&](const std::string& link) {
+        return line(lab, "tc -s class show dev " + link + " | grep -o 'ceil [^ ]*'");
+    };
+    lab.must_apply(lab.write("stack.yaml", stack));
+    CHECK(ceiling("to-web") == "ceil 10Mbit");
+    CHECK(ceiling("to-db") == "ceil 1Gbit");
+    CHECK(lab.pings("", "10.28.0.9"));
+    CHECK_MESSAGE(lab.must("tc -s class show dev to-web").find("Sent 0 bytes") == std::string::npos,
+                  "the container's packets pass by the class");
+
+    const auto facts = lab.facts();
+    lab.must_apply(lab.write("stack.yaml", replaced(stack, "10Mbit", "20Mbit")));
+    CHECK(ceiling("to-web") == "ceil 20Mbit");
+    CHECK_MESSAGE(lab.must("tc -s class show dev to-web").find("Sent 0 bytes") == std::string::npos,
+                  "the same class, with what it has counted");
+    lab.must("tc qdisc del dev to-web root");
+    lab.must_apply("/run/lab/stack.yaml");
+    CHECK(ceiling("to-web") == "ceil 20Mbit");
+    lab.must_apply(lab.write("stack.yaml", replaced(stack, ", limits.ingress: 10Mbit", "")));
+    CHECK(line(lab, "tc class show dev to-web").empty());
+    CHECK(ceiling("to-db") == "ceil 1Gbit");
+    CHECK(changed_keys(facts, lab.facts()).empty());
+    lab.must_delete("/run/lab/stack.yaml");
+}
+
+TEST_CASE("a limit that this kernel can't keep is refused before anything is changed, in the kernel's words") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    const bool can_police =
+        lab.sh("ip link add probe0 type veth && tc qdisc add dev probe0 ingress && tc filter add dev probe0 parent ffff: "
+               "protocol all u32 match u32 0 0 police rate 1mbit burst 64k drop")
+            .exit_code == 0;
+    lab.must("ip link del probe0");
+    const auto before = lab.traces();
+    const std::string file = lab.write("stack.yaml", ground + R"(
+containers:
+- name: web
+  image: busybox
+  devices:
+    eth0: {type: nic, nictype: p2p, host_name: to-web, limits.max: 10Mbit}
+)");
+    const Output applied = lab.apply(file);
+    if (can_police) {
+        CHECK(applied.exit_code == 0);
+        CHECK(lab.must("tc filter show dev to-web ingress").find("10Mbit") != std::string::npos);
+        CHECK(lab.plan(file).exit_code == 0);
+        lab.must_delete(file);
+    } else {
+        CHECK(applied.exit_code != 0);
+        CHECK_MESSAGE(applied.err.find("this kernel can't limit what a link receives") != std::string::npos, applied.err);
+        CHECK(applied.err.find("modprobe -a sch_ingress cls_u32 act_police") != std::string::npos);
+    }
+    lab.check_nothing_left(before);
+}
+
 }  // namespace ctl::testing

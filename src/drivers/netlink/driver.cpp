@@ -126,6 +126,8 @@ private:
         if (change.desired->borrowed && name.netns.empty() && !will_be_there(name.name, change, all, host))
             return Error(ErrorCode::not_found, fmt::format("{} is not there, and ctl does not make it", change.id.str()))
                 .hint("list the host's links with: ip link");
+        if (link->send_limit) CTL_TRY(probe_.limits_sending());
+        if (link->receive_limit) CTL_TRY(probe_.limits_receiving());
         if (change.verb == Verb::update || !link->type) return ok();
         if (link->parent && !will_be_there(*link->parent, change, all, host))
             return Error(ErrorCode::not_found,

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "drivers/api/mark.h"
+#include "drivers/netlink/limits.h"
 #include "drivers/netlink/names.h"
 #include "drivers/netlink/observe.h"
 
@@ -47,6 +48,7 @@ std::vector<LinkJob> LinkBatch::run() {
     switch_ipv6();
     change_settings();
     isolate_ports();
+    limit_rates();
     change_addresses();
     return std::move(jobs_);
 }
@@ -291,6 +293,25 @@ void LinkBatch::isolate_ports() {
         const LinkRecord* link = job.is_failed() || job.removes || !job.wanted.isolated ? nullptr : find(job.where);
         // Asked for again even where it was so: what has been a port a moment ago may be the port of another bridge now.
         if (link != nullptr) put(streams, job.where.netns, isolation_request(link->index, *job.wanted.isolated), job);
+    }
+    send(streams, note_failure);
+}
+
+void LinkBatch::limit_rates() {
+    std::set<std::string> limited;
+    for (const LinkJob& job : jobs_)
+        if (!job.is_failed() && !job.removes && (job.wanted.send_limit || job.wanted.receive_limit))
+            limited.insert(job.where.netns);
+    for (const auto& scope : limited) {
+        auto outcome = read_limits(scopes_.find(scope)->socket, snapshots_[scope]);
+        for (LinkJob& job : jobs_)
+            if (!outcome && job.where.netns == scope) job.fail(outcome.error());
+    }
+    Streams streams;
+    for (LinkJob& job : jobs_) {
+        const LinkRecord* link = job.is_failed() || job.removes ? nullptr : find(job.where);
+        if (link == nullptr) continue;
+        for (auto& request : limit_requests(*link, job.wanted)) put(streams, job.where.netns, std::move(request), job);
     }
     send(streams, note_failure);
 }

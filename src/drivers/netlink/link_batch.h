@@ -42,6 +42,7 @@ private:
     void switch_ipv6();
     void change_settings();
     void isolate_ports();
+    void limit_rates();
     void change_addresses();
     void add_missing_addresses();
 

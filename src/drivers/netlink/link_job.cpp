@@ -21,6 +21,8 @@ void set_default(Link& link, std::string_view name) {
     if (name == "mtu") link.mtu = default_mtu;
     if (name == "master") link.master = "";
     if (name == "isolated") link.isolated = false;
+    if (name == "send_limit") link.send_limit = 0;
+    if (name == "receive_limit") link.receive_limit = 0;
     if (name == "ipv6") link.ipv6 = true;
     if (name == "ttl") link.ttl = 0;
 }

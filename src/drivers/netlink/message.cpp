@@ -14,8 +14,8 @@ namespace ctl::drivers::netlink {
 
 namespace {
 
-// The longest request is a veth pair with two names, addresses and namespaces: well below this.
-constexpr std::size_t request_capacity = 1024;
+// The longest request is a policer, whose table alone has 1024 bytes.
+constexpr std::size_t request_capacity = 1536;
 
 /// libnl says "no" only when the message is full, and none of ours can be.
 void expect(int outcome) {
@@ -121,6 +121,7 @@ template ifinfomsg fixed_part(const nlmsghdr*);
 template ifaddrmsg fixed_part(const nlmsghdr*);
 template rtmsg fixed_part(const nlmsghdr*);
 template ndmsg fixed_part(const nlmsghdr*);
+template tcmsg fixed_part(const nlmsghdr*);
 template rtgenmsg fixed_part(const nlmsghdr*);
 
 }  // namespace ctl::drivers::netlink

@@ -3,6 +3,7 @@
 #include <linux/if.h>
 
 #include "drivers/api/mark.h"
+#include "drivers/netlink/limits.h"
 #include "drivers/netlink/names.h"
 #include "drivers/netlink/neighbours.h"
 
@@ -59,7 +60,8 @@ private:
         Scope* scope = scopes_.find(name);
         if (scope == nullptr) return ok();
         CTL_ASSIGN(snapshots_[name], read_snapshot(scope->socket));
-        return ok();
+        // Containers' ends have none of ours: whoever is root in there could take them away.
+        return name.empty() ? read_limits(scope->socket, snapshots_[name]) : ok();
     }
 
     /// Namespaces that are needed only to name the other ends of veths.
@@ -110,6 +112,8 @@ private:
         const LinkRecord* master = snapshots_[scope.pin.name].link(record.master);
         link.master = master != nullptr ? master->name : std::string();
         link.isolated = record.isolated;
+        link.send_limit = record.send_limit;
+        link.receive_limit = record.receive_limit;
         link.up = (record.flags & IFF_UP) != 0;
         link.ipv6 = record.ipv6;
         link.addresses = record.cidrs();

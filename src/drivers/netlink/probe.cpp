@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 
+#include "drivers/netlink/limits.h"
 #include "drivers/netlink/link_requests.h"
 #include "drivers/netlink/pins.h"
 #include "drivers/netlink/socket.h"
@@ -54,6 +55,27 @@ Status try_type(LinkType type) {
     return make_one(socket, link, parent);
 }
 
+struct Direction {
+    std::string_view what;
+    std::string_view modules;
+};
+
+Status try_limit(const Link& limit, const Direction& direction) {
+    if (::unshare(CLONE_NEWNET) != 0) return system_error(errno, "making a network namespace to try limits in");
+    CTL_ASSIGN(auto socket, Socket::open());
+    LinkRecord loopback;
+    loopback.index = 1;
+    const auto requests = limit_requests(loopback, limit);
+    CTL_ASSIGN(const auto answers, socket.transact(requests));
+    for (const Answer& answer : answers) {
+        if (answer.is_ok()) continue;
+        const std::string doing = fmt::format("this kernel can't limit what a link {}", direction.what);
+        return Error(ErrorCode::missing_driver, answer.as_error(doing).message())
+            .hint(fmt::format("load its modules: modprobe -a {}", direction.modules));
+    }
+    return ok();
+}
+
 }  // namespace
 
 bool may_change_network() {
@@ -72,6 +94,24 @@ const Status& KernelProbe::supports(LinkType type) {
     Status& outcome = known_[type];
     in_own_thread([&] { outcome = try_type(type); });
     return outcome;
+}
+
+const Status& KernelProbe::limits_sending() {
+    if (!limits_sending_) {
+        Link limit;
+        limit.send_limit = 8000;
+        in_own_thread([&] { limits_sending_ = try_limit(limit, {"sends", "sch_htb"}); });
+    }
+    return *limits_sending_;
+}
+
+const Status& KernelProbe::limits_receiving() {
+    if (!limits_receiving_) {
+        Link limit;
+        limit.receive_limit = 8000;
+        in_own_thread([&] { limits_receiving_ = try_limit(limit, {"receives", "sch_ingress cls_u32 act_police"}); });
+    }
+    return *limits_receiving_;
 }
 
 }  // namespace ctl::drivers::netlink

@@ -16,6 +16,7 @@
 #include <initializer_list>
 
 #include "drivers/api/mark.h"
+#include "drivers/netlink/limits.h"
 #include "drivers/netlink/names.h"
 
 namespace ctl::drivers::netlink {
@@ -263,7 +264,7 @@ bool is_relevant(const nlmsghdr* message) {
         }
         case RTM_NEWROUTE:
         case RTM_DELROUTE: return read_route(message).has_value();
-        default: return false;
+        default: return is_about_limits(message);
     }
 }
 

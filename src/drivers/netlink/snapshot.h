@@ -39,6 +39,13 @@ struct LinkRecord {
     std::optional<std::int64_t> ttl;
     std::vector<AddressRecord> addresses;  ///< without the kernel's own fe80::
 
+    // Only after read_limits():
+    std::optional<std::int64_t> send_limit;     ///< bits a second, by us
+    std::optional<std::int64_t> receive_limit;  ///< bits a second, by us
+    bool has_our_qdisc = false;
+    bool has_our_filter = false;
+    bool has_ingress_qdisc = false;
+
     [[nodiscard]] std::optional<model::LinkType> type() const { return model::enum_from<model::LinkType>(kind); }
     /// In a group of ours: made by us.
     [[nodiscard]] bool in_our_group() const;

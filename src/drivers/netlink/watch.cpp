@@ -19,7 +19,8 @@ namespace {
 // A burst of 1,000 veths overran 1 MB and was heard in full with 8.
 constexpr int receive_buffer_bytes = 8 << 20;
 constexpr std::size_t datagram_bytes = std::size_t{64} << 10;
-constexpr std::array groups{RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE};
+constexpr std::array groups{RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                            RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,  RTNLGRP_TC};
 
 /// The number of the namespace that a message comes from; nothing for our own.
 std::optional<int> namespace_of(msghdr& message) {

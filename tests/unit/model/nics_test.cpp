@@ -126,3 +126,23 @@ TEST_CASE("subnets behind a NIC are routed to its address where the host can rea
         CHECK(has_need(result, {ObjectKind::route, "10.7.0.0/24"}, {{ObjectKind::route, "192.0.2.20/32"}, Bond::rebuild}));
     }
 }
+
+TEST_CASE("what comes into a container is limited where the host sends it, what goes out where the host receives it") {
+    SUBCASE("each by itself") {
+        const auto result =
+            lowered_nics("    eth0: {type: nic, network: lab0, limits.ingress: 10Mbit, limits.egress: 1Kibit}\n");
+        const auto& end = object<Link>(result, host_end(result));
+        CHECK(end.send_limit == 10'000'000);
+        CHECK(end.receive_limit == 1024);
+        CHECK_FALSE(object<Link>(result, "web:eth0").send_limit);
+    }
+    SUBCASE("both by one key, in whole bytes") {
+        const auto result = lowered_nics("    eth0: {type: nic, nictype: p2p, limits.max: 1001bit}\n");
+        CHECK(object<Link>(result, host_end(result)).send_limit == 1000);
+        CHECK(object<Link>(result, host_end(result)).receive_limit == 1000);
+    }
+    SUBCASE("nothing is no limit") {
+        const auto result = lowered_nics("    eth0: {type: nic, nictype: p2p, limits.max: 0}\n");
+        CHECK_FALSE(object<Link>(result, host_end(result)).send_limit);
+    }
+}
