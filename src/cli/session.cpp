@@ -1,5 +1,6 @@
 #include "cli/session.h"
 
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -38,6 +39,18 @@ Status make_state_dir(const std::string& path) {
     return ok();
 }
 
+/// Without asking the kernel, which would load the module for whoever never wants it.
+bool has_ovs_datapath() {
+    std::error_code ignored;
+    utsname kernel{};
+    if (fs::exists("/sys/module/openvswitch", ignored)) return true;
+    if (::uname(&kernel) != 0) return false;
+    const std::string modules = fmt::format("/lib/modules/{}", kernel.release);
+    if (fs::exists(modules + "/kernel/net/openvswitch", ignored)) return true;
+    const auto built_in = read_file(modules + "/modules.builtin", 1 << 20);
+    return built_in && built_in->find("/openvswitch.ko") != std::string::npos;
+}
+
 }  // namespace
 
 fs::path library_dir() {
@@ -54,6 +67,7 @@ Session::Session(const GlobalOptions& options) : clock_(std::make_unique<reconci
     layout_.run_dir = run_dir_of(options, layout_.state_dir);
     std::error_code ignored;
     layout_.working_dir = fs::current_path(ignored).native();
+    layout_.has_ovs_datapath = has_ovs_datapath();
     layout_.has_ipv6 = fs::exists("/proc/sys/net/ipv6", ignored);
     if (const auto id = read_file("/etc/machine-id", 64)) layout_.machine_id = trimmed(*id);
 }
@@ -114,7 +128,9 @@ Result<Session> Session::open_exclusive(const GlobalOptions& options, std::chron
 
 Result<Session> Session::offline(const GlobalOptions& options) {
     Session session(options);
-    session.layout_.machine_id.clear();  // the same plan on every machine
+    // The same plan on every machine.
+    session.layout_.machine_id.clear();
+    session.layout_.has_ovs_datapath = true;
     CTL_TRY(session.open_journal(":memory:"));
     return session;
 }

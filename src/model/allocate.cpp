@@ -79,4 +79,9 @@ Cidr Allocator::subnet6(const std::string& key, const std::set<Cidr>& avoid) {
     return Cidr::parse(text).value_or(Cidr{});
 }
 
+std::string Allocator::kept(const std::string& key, const std::string& now) {
+    const auto known = known_.find(key);
+    return used_.try_emplace(key, known != known_.end() ? known->second : now).first->second;
+}
+
 }  // namespace ctl::model

@@ -27,6 +27,8 @@ public:
     [[nodiscard]] Cidr subnet4(const std::string& key, const std::set<Cidr>& avoid);
     /// The first address of a /64 below fd42::/16 that overlaps none of `avoid`.
     [[nodiscard]] Cidr subnet6(const std::string& key, const std::set<Cidr>& avoid);
+    /// What was answered first: `now` at that time.
+    [[nodiscard]] std::string kept(const std::string& key, const std::string& now);
 
     /// All that was asked for, by key.
     [[nodiscard]] const Allocations& used() const { return used_; }

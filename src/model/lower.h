@@ -20,11 +20,12 @@ struct HostLayout {
     std::string working_dir = "/";  ///< what relative manifest file names are relative to
     std::string machine_id{};       ///< machine-id(5): tells this host from others with the same stack; may be empty
     bool has_ipv6 = true;           ///< the kernel speaks it
+    bool has_ovs_datapath = true;   ///< the kernel has Open vSwitch's
     std::set<Cidr> subnets{};       ///< routed or on a link of the host: no `auto` address may overlap them
 };
 
 /// What is chosen once and kept: "mac/web/eth0" → "00:16:3e:…", "veth/web/eth0" → "ctl3f2a91c0", "subnet4/lxdbr0" →
-/// "10.7.9.1/24".
+/// "10.7.9.1/24", "datapath/ovs-br0" → "netdev".
 using Allocations = std::map<std::string, std::string>;
 
 struct Lowered {

@@ -66,6 +66,8 @@ void lower_bridged_nic(Nic& nic) {
         const ObjectId port = lower_ovs_nic(nic.lowering, *nic.network(), nic.device, *nic.host_end, nic.owner);
         Entry& entry = nic.lowering.desired.at(port);
         entry.lifecycle.prune = nic.container.lifecycle.prune;
+        // A switch in user space takes packets as they are, with checksums that nobody has filled in.
+        if (ovs_datapath(nic.lowering, *std::get<OvsPort>(entry.object).bridge) == "netdev") nic.link.tx_checksum = false;
         nic.ground.push_back(port);
     } else {
         Link host_link = silent_port();

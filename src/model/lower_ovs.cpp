@@ -42,7 +42,7 @@ private:
 
     ObjectId add_bridge(const std::optional<std::string>& mac) {
         OvsBridge bridge;
-        if (const Value* datapath = key("openvswitch.datapath")) bridge.datapath = datapath->text;
+        bridge.datapath = ovs_datapath(lowering_, name_);
         bridge.mac = mac;
         bridge.mtu = bridge_mtu(network_);
         if (const Value* controllers = key("openvswitch.controllers")) {
@@ -126,6 +126,14 @@ private:
 };
 
 }  // namespace
+
+std::string ovs_datapath(Lowering& lowering, const std::string& bridge) {
+    const auto network = lowering.networks.find(bridge);
+    const Value* declared =
+        network != lowering.networks.end() ? find_value(network->second->config, "openvswitch.datapath") : nullptr;
+    if (declared != nullptr) return declared->text;
+    return lowering.allocator.kept("datapath/" + bridge, lowering.layout.has_ovs_datapath ? "system" : "netdev");
+}
 
 void lower_ovs_network(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
     OvsNetworkLowering(lowering, network, owner).lower();

@@ -80,6 +80,9 @@ void lower_routing(Lowering& lowering, const resource::Network& network, const R
 
 /// A network whose bridge is one of Open vSwitch: the bridge or fake bridge, its link, its external ports and tunnels.
 void lower_ovs_network(Lowering& lowering, const resource::Network& network, const ResourceRef& owner);
+/// What moves the packets of a bridge of Open vSwitch, "system" or "netdev": as declared, or as it was when the bridge was
+/// made.
+[[nodiscard]] std::string ovs_datapath(Lowering& lowering, const std::string& bridge);
 /// The port of a NIC's host end on such a network.
 ObjectId lower_ovs_nic(Lowering& lowering, const resource::Network& network, const resource::Device& device,
                        const ObjectId& host_end, const ResourceRef& owner);

@@ -131,6 +131,7 @@ struct Link {
     std::optional<std::int64_t> receive_limit;  ///< bits a second that are taken from it at most, a multiple of 8
     std::optional<bool> up;                     ///< administratively up
     std::optional<bool> ipv6;                   ///< false switches IPv6 off on it (a big bridge of silent ports needs that)
+    std::optional<bool> tx_checksum;            ///< leaves TCP's and UDP's checksums to whoever takes its packets
     std::optional<std::set<Cidr>>
         addresses;  ///< global and link-local ones that we set; the kernel's own fe80:: is left out
 
@@ -152,6 +153,7 @@ struct Link {
                           field("receive_limit", &Link::receive_limit, Effect::live),
                           field("up", &Link::up, Effect::live),
                           field("ipv6", &Link::ipv6, Effect::live),
+                          field("tx_checksum", &Link::tx_checksum, Effect::live),
                           field("addresses", &Link::addresses, Effect::live, Merge::members)};
     }
     bool operator==(const Link&) const = default;

@@ -4,10 +4,10 @@
 
 #include "base/text.h"
 #include "diff/diff.h"
+#include "reconcile/lowering_facts.h"
 #include "reconcile/observe.h"
 #include "reconcile/pipeline.h"
 #include "reconcile/recovery.h"
-#include "reconcile/subnets.h"
 
 namespace ctl::reconcile {
 
@@ -106,10 +106,10 @@ Result<model::HostState> host_state(const Environment& environment, const Prepar
     return std::move(observation.state);
 }
 
-/// Lowers with new subnets that are clear of all that the host has.
+/// Lowers with the choices that the host leaves.
 model::Lowered lower_beside(const Environment& environment, const model::resource::Stack& stack, model::Allocations known,
                             const model::Allocations& taken, const model::HostState& host) {
-    remember_subnets(known, host, stack.name);
+    remember_choices(known, host, stack.name);
     auto layout = environment.layout;
     layout.subnets.merge(subnets_of_others(host, stack.name));
     return model::lower(stack, known, layout, taken);
@@ -186,7 +186,7 @@ Result<Prepared> prepare(const Environment& environment, const model::resource::
     CTL_ASSIGN(wish.before, recall(environment, stack.name));
     CTL_ASSIGN(const auto taken, environment.journal.taken(stack.name));
     auto lowered = model::lower(stack, wish.before.allocations, environment.layout, taken);
-    if (has_new_subnet(lowered.allocations, wish.before.allocations)) {
+    if (has_new_choice(lowered.allocations, wish.before.allocations)) {
         CTL_ASSIGN(const auto host, host_state(environment, options, stop));
         lowered = lower_beside(environment, stack, wish.before.allocations, taken, host);
     }

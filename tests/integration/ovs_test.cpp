@@ -66,6 +66,50 @@ images: [{name: busybox, source: {type: busybox}}]
 profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
 )";
 
+/// Hears as many bytes as it is told to, by TCP or UDP.
+constexpr const char* listener = R"py(import socket, sys
+is_udp, total = sys.argv[1] == "udp", int(sys.argv[2])
+s = socket.socket(type=socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.settimeout(10)
+s.bind(("", 7777))
+if not is_udp:
+    s.listen()
+    s = s.accept()[0]
+    s.settimeout(10)
+heard = 0
+while heard < total:
+    data = s.recv(65536)
+    if not data: break
+    heard += len(data)
+print(heard)
+)py";
+constexpr const char* speaker = R"py(import socket, sys
+is_udp, total, address = sys.argv[1] == "udp", int(sys.argv[2]), sys.argv[3]
+s = socket.socket(type=socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM)
+s.settimeout(10)
+s.connect((address, 7777))
+for i in range(total // 1000): s.send(bytes(1000)) if is_udp else s.sendall(bytes(1000))
+)py";
+
+/// Whether what is said in one network namespace is heard in another; the host's is "".
+bool hears(const Lab& lab, const std::string& from, const std::string& to, const std::string& address,
+           const std::string& protocol) {
+    const auto at = [&](const std::string& where, const std::string& script) {
+        return where.empty() ? lab.sh(script) : lab.in_netns(where, script);
+    };
+    const std::string hear = lab.write("hear.py", listener);
+    const std::string say = lab.write("say.py", speaker);
+    // A socket's buffer has room for so many datagrams; a stream is long enough to be sent in big pieces.
+    const std::string words = protocol + (protocol == "udp" ? " 20000" : " 1000000");
+    at(to, "rm -f /run/heard; setsid python3 " + hear + " " + words + " > /run/heard 2>&1 < /dev/null &");
+    const std::string ready = "ss -Hln -A " + protocol + " sport = :7777 | grep -q .";
+    if (!wait_until([&] { return at(to, ready).exit_code == 0; })) return false;
+    at(from, "python3 " + say + " " + words + " " + address);
+    if (!wait_until([&] { return lab.sh("test -s /run/heard").exit_code == 0; }, patience)) return false;
+    return trim(lab.must("cat /run/heard")) == words.substr(4);
+}
+
 /// A bridge with an address and a container on it.
 const std::string small_stack = "stack: small\n" + ground + R"(
 networks:
@@ -283,6 +327,30 @@ TEST_CASE("ports of others are left alone, whatever becomes of ours") {
     // One of ours whose container is gone: its record is enough to find it.
     lab.must_apply(lab.write("stack.yaml", small_stack.substr(0, small_stack.find("containers:"))));
     CHECK(trim(lab.must("ovs-vsctl list-ports ovs0")) == "foreign");
+}
+
+TEST_CASE("TCP and UDP pass between host and container and between containers") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.start_open_vswitch();
+    const std::string file = lab.write("stack.yaml", small_stack + R"(- name: db
+  image: busybox
+  devices: {eth0: {type: nic, name: eth0, network: ovs0, host_name: db0, ipv4.address: 10.60.0.3}}
+)");
+    lab.must_apply(file);
+    for (const std::string protocol : {"tcp", "udp"}) {
+        CHECK_MESSAGE(hears(lab, "web", "db", "10.60.0.3", protocol), protocol);
+        CHECK_MESSAGE(hears(lab, "", "web", "10.60.0.2", protocol), protocol);
+        CHECK_MESSAGE(hears(lab, "web", "", "10.60.0.1", protocol), protocol);
+    }
+    if (trim(lab.must("ovs-vsctl get bridge ovs0 datapath_type")) == "netdev") {
+        REQUIRE(lab.in_netns("db", "ethtool -K eth0 tx on").exit_code == 0);
+        CHECK_FALSE(hears(lab, "db", "web", "10.60.0.2", "udp"));
+        CHECK(lab.planned(file) == std::vector<std::string>{"link/db:eth0 update live: tx_checksum drifted"});
+        lab.must_apply(file);
+        CHECK(hears(lab, "db", "web", "10.60.0.2", "udp"));
+    }
+    lab.must_delete(file);
 }
 
 TEST_CASE("a native bridge becomes one of Open vSwitch and back, with its container on it") {

@@ -45,6 +45,7 @@ Object born(const Object& wanted) {
         if (!link->master) link->master = "";
         if (!link->up) link->up = false;
         if (!link->ipv6) link->ipv6 = true;
+        if (!link->tx_checksum) link->tx_checksum = true;
         if (!link->addresses) link->addresses.emplace();
     }
     if (auto* container = std::get_if<Container>(&object); container != nullptr && !container->state)
@@ -76,9 +77,11 @@ model::HostState FakeHost::seen() const {
     model::HostState state = things_;
     for (auto& [id, entry] : state) {
         entry.needs.clear();
-        // A flag of the port, which comes and goes with the bridge, not of the link.
         auto* link = std::get_if<Link>(&entry.object);
         if (link == nullptr) continue;
+        // Only told of containers' ends.
+        if (link->type != LinkType::veth || model::ScopedName::parse(id.name).netns.empty()) link->tx_checksum.reset();
+        // A flag of the port, which comes and goes with the bridge, not of the link.
         if (link->master.value_or("").empty()) link->isolated.reset();
         else link->isolated = link->isolated.value_or(false);
     }

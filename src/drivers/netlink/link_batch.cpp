@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "drivers/api/mark.h"
+#include "drivers/netlink/checksums.h"
 #include "drivers/netlink/limits.h"
 #include "drivers/netlink/names.h"
 #include "drivers/netlink/observe.h"
@@ -49,6 +50,7 @@ std::vector<LinkJob> LinkBatch::run() {
     change_settings();
     isolate_ports();
     limit_rates();
+    switch_checksums();
     change_addresses();
     return std::move(jobs_);
 }
@@ -314,6 +316,15 @@ void LinkBatch::limit_rates() {
         for (auto& request : limit_requests(*link, job.wanted)) put(streams, job.where.netns, std::move(request), job);
     }
     send(streams, note_failure);
+}
+
+void LinkBatch::switch_checksums() {
+    for (LinkJob& job : jobs_) {
+        const LinkRecord* link = job.is_failed() || job.removes || !job.wanted.tx_checksum ? nullptr : find(job.where);
+        if (link == nullptr) continue;
+        const int socket = scopes_.find(job.where.netns)->socket.fd();
+        job.fail(Answer{leave_checksums(socket, link->name, *job.wanted.tx_checksum), ""});
+    }
 }
 
 void LinkBatch::change_addresses() {

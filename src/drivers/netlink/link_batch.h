@@ -43,6 +43,7 @@ private:
     void change_settings();
     void isolate_ports();
     void limit_rates();
+    void switch_checksums();
     void change_addresses();
     void add_missing_addresses();
 

@@ -24,6 +24,7 @@ void set_default(Link& link, std::string_view name) {
     if (name == "send_limit") link.send_limit = 0;
     if (name == "receive_limit") link.receive_limit = 0;
     if (name == "ipv6") link.ipv6 = true;
+    if (name == "tx_checksum") link.tx_checksum = true;
     if (name == "ttl") link.ttl = 0;
 }
 

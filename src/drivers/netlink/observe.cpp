@@ -3,6 +3,7 @@
 #include <linux/if.h>
 
 #include "drivers/api/mark.h"
+#include "drivers/netlink/checksums.h"
 #include "drivers/netlink/limits.h"
 #include "drivers/netlink/names.h"
 #include "drivers/netlink/neighbours.h"
@@ -117,6 +118,9 @@ private:
         link.up = (record.flags & IFF_UP) != 0;
         link.ipv6 = record.ipv6;
         link.addresses = record.cidrs();
+        // Set on containers' ends of veths only: nobody else's is worth a question to the kernel.
+        if (link.type == LinkType::veth && !scope.pin.name.empty())
+            link.tx_checksum = leaves_checksums(scope.socket.fd(), record.name);
         Entry entry;
         entry.object = std::move(link);
         const Ownership ownership = ownership_of(record, id);

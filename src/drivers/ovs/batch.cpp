@@ -225,9 +225,8 @@ private:
         if (change.verb == Verb::remove) return ctl_ovs_delete_bridge(txn, name.c_str());
         const bool is_new = row(change.id) == nullptr;
         if (change.verb == Verb::forget && is_new) return;
-        OvsBridge bridge = change.desired ? std::get<OvsBridge>(change.desired->object) : OvsBridge();
+        const OvsBridge bridge = change.desired ? std::get<OvsBridge>(change.desired->object) : OvsBridge();
         unsigned columns = columns_of_change(change) | CTL_OVS_MARK;
-        if (is_new && !bridge.datapath) bridge.datapath = kernel_has_datapath() ? "system" : "netdev";
         if (is_new) columns |= CTL_OVS_DATAPATH;
         ctl_ovs_put_bridge(txn, BridgeRow(name, bridge, mark_of(change)).get(), columns);
     }

@@ -64,7 +64,7 @@ public:
             errors.push_back(diff::refusal(
                 Error(ErrorCode::unsupported,
                       fmt::format("{} asks for the datapath system, which this kernel does not have", change.id.str()))
-                    .hint("modprobe openvswitch, or leave openvswitch.datapath out to have one chosen"),
+                    .hint("modprobe openvswitch, or set openvswitch.datapath: netdev"),
                 change));
         }
         return errors;

@@ -127,6 +127,23 @@ TEST_CASE("each live field is changed alone, on the same link, which never goes 
     CHECK(sh("cat /sys/class/net/v0/carrier_down_count") == downs);
 }
 
+TEST_CASE("a container's end of a veth fills in its checksums or leaves them to others, as it is told") {
+    SKIP_WITHOUT_NAMESPACES();
+    Host host;
+    host.must({Host::netns("web", "0:100000:65536")});
+    Link inner = veth("vethx");
+    inner.tx_checksum = false;
+    host.must({Host::link("vethx", veth("web:eth0")), Host::link("web:eth0", inner)});
+    const std::string told = "ethtool -k eth0 | sed -n 's/^tx-checksumming: //p'";
+    CHECK(in("web", told) == "off");
+    CHECK(host.seen("link/web:eth0").tx_checksum == false);
+    CHECK_MESSAGE(!host.seen("link/vethx").tx_checksum, "on the host nobody asks");
+    inner.tx_checksum = true;
+    host.must({Host::update("web:eth0", inner, "tx_checksum")});
+    CHECK(in("web", told) == "on");
+    CHECK(host.seen("link/web:eth0").tx_checksum == true);
+}
+
 TEST_CASE("a foreign link is reported, never deleted and never taken over unasked") {
     SKIP_WITHOUT_NAMESPACES();
     Host host;

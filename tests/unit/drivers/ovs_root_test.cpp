@@ -14,6 +14,7 @@
 
 #include "base/fd.h"
 #include "drivers/api/mark.h"
+#include "drivers/ovs/datapath.h"
 #include "support/open_vswitch.h"
 #include "support/own_namespaces.h"
 #include "support/skip.h"
@@ -121,6 +122,8 @@ struct World {
     }
 };
 
+OvsBridge some_bridge() { return {.datapath = ovs::kernel_has_datapath() ? "system" : "netdev"}; }
+
 void make_veth(const std::string& name, const std::string& peer) {
     sh("ip link add " + name + " type veth peer name " + peer + " && ip link set " + name + " up && ip link set " + peer +
        " up");
@@ -134,7 +137,7 @@ TEST_CASE("a bridge is made with its settings and mark, is seen as it was made, 
     const World world;
     const std::string before = world.ovs.tool("ovsdb-client dump " + world.ovs.remote() +
                                               " Bridge Port Interface Controller name target 2>/dev/null || true");
-    OvsBridge bridge;
+    OvsBridge bridge = some_bridge();
     bridge.mac = "00:16:3e:01:02:03";
     bridge.mtu = 1400;
     bridge.controllers = std::vector<std::string>{"ptcp:6653:127.0.0.1", "tcp:127.0.0.1:6653"};
@@ -152,9 +155,7 @@ TEST_CASE("a bridge is made with its settings and mark, is seen as it was made, 
     const model::Entry& seen = state.at(bridge_id("ovs-br0"));
     CHECK(seen.mark == model::Mark::complete);
     CHECK(seen.owner == owner);
-    OvsBridge expected = bridge;
-    expected.datapath = std::get<OvsBridge>(seen.object).datapath;
-    CHECK(wait_until([&] { return world.see<OvsBridge>(bridge_id("ovs-br0")) == expected; }));
+    CHECK(wait_until([&] { return world.see<OvsBridge>(bridge_id("ovs-br0")) == bridge; }));
 
     SUBCASE("settings change without the bridge being made anew") {
         const std::string uuid = world.ovs.vsctl("get bridge ovs-br0 _uuid");
@@ -192,7 +193,7 @@ TEST_CASE("ports of all kinds are made in one batch, with their VLANs") {
     const World world;
     make_veth("va0", "va1");
     make_veth("vb0", "vb1");
-    world.must_apply({change(Verb::create, bridge_id("br0"), OvsBridge())});
+    world.must_apply({change(Verb::create, bridge_id("br0"), some_bridge())});
     OvsPort access = port_of("br0");
     access.tag = 20;
     access.vlan_mode = "access";
@@ -237,7 +238,7 @@ TEST_CASE("ports of all kinds are made in one batch, with their VLANs") {
     }
 
     SUBCASE("a port moves to another bridge and stays the same row") {
-        world.must_apply({change(Verb::create, bridge_id("br1"), OvsBridge())});
+        world.must_apply({change(Verb::create, bridge_id("br1"), some_bridge())});
         const std::string uuid = world.ovs.vsctl("get port va0 _uuid");
         access.bridge = "br1";
         world.must_apply({update(port_id("va0"), access, {"bridge"})});
@@ -266,9 +267,10 @@ TEST_CASE("what is not ours is not touched, and what can't be is told in the swi
     make_veth("vc0", "vc1");
     world.ovs.vsctl("add-port theirs vc0");
 
-    CHECK(world.failure(change(Verb::create, bridge_id("theirs"), OvsBridge())).find("not ours") != std::string::npos);
+    CHECK(world.failure(change(Verb::create, bridge_id("theirs"), some_bridge())).find("not ours") != std::string::npos);
     CHECK(world.failure(change(Verb::remove, port_id("vc0"))).find("not ours") != std::string::npos);
-    CHECK(world.failure(change(Verb::create, bridge_id("vc0"), OvsBridge())).find("port of that name") != std::string::npos);
+    CHECK(world.failure(change(Verb::create, bridge_id("vc0"), some_bridge())).find("port of that name") !=
+          std::string::npos);
     CHECK(world.failure(change(Verb::create, port_id("vd0"), port_of("nosuch"))).find("no bridge \"nosuch\"") !=
           std::string::npos);
     CHECK(world.observe().at(port_id("vc0")).mark == model::Mark::none);
@@ -291,7 +293,7 @@ TEST_CASE("what is not ours is not touched, and what can't be is told in the swi
 TEST_CASE("a link made anew under its old name is seen as unplugged, and a new port carries its frames") {
     SKIP_WITHOUT_NAMESPACES();
     const World world;
-    world.must_apply({change(Verb::create, bridge_id("br0"), OvsBridge())});
+    world.must_apply({change(Verb::create, bridge_id("br0"), some_bridge())});
     make_veth("ve0", "ve1");
     sh("ip addr add 10.9.9.1/24 dev br0 && ip link set br0 up");
     world.must_apply({change(Verb::create, port_id("ve0"), port_of("br0"))});
@@ -313,7 +315,7 @@ TEST_CASE("a link made anew under its old name is seen as unplugged, and a new p
 TEST_CASE("an ovsdb-server that restarts is found again") {
     SKIP_WITHOUT_NAMESPACES();
     World world;
-    world.must_apply({change(Verb::create, bridge_id("br0"), OvsBridge())});
+    world.must_apply({change(Verb::create, bridge_id("br0"), some_bridge())});
     SUBCASE("between two changes") {
         world.ovs.stop_server();
         CHECK(world.driver->observe(Interest::only({bridge_id("br0")}), {}).error().code() == ErrorCode::missing_driver);
@@ -331,21 +333,21 @@ TEST_CASE("an ovsdb-server that restarts is found again") {
             stranger = Fd();
             world.ovs.start_server();
         });
-        world.must_apply({change(Verb::create, bridge_id("br1"), OvsBridge())});
+        world.must_apply({change(Verb::create, bridge_id("br1"), some_bridge())});
     }
-    world.must_apply({change(Verb::create, bridge_id("br1"), OvsBridge())});
+    world.must_apply({change(Verb::create, bridge_id("br1"), some_bridge())});
     CHECK(world.ovs.vsctl("list-br") == "br0\nbr1");
 }
 
 TEST_CASE("what ovs-vswitchd does not take up is no success") {
     SKIP_WITHOUT_NAMESPACES();
     World world;
-    world.must_apply({change(Verb::create, bridge_id("br0"), OvsBridge())});
+    world.must_apply({change(Verb::create, bridge_id("br0"), some_bridge())});
     world.ovs.stop_switch();
-    const std::string why = world.failure(change(Verb::create, bridge_id("br1"), OvsBridge()));
+    const std::string why = world.failure(change(Verb::create, bridge_id("br1"), some_bridge()));
     CHECK_MESSAGE(why.find("ovs-vswitchd does not take it up") != std::string::npos, why);
     world.ovs.start_switch();
-    world.must_apply({change(Verb::create, bridge_id("br1"), OvsBridge())});
+    world.must_apply({change(Verb::create, bridge_id("br1"), some_bridge())});
 }
 
 TEST_CASE("a change by others makes the event readable, and one of ours does not") {
@@ -357,7 +359,7 @@ TEST_CASE("a change by others makes the event readable, and one of ours does not
         pollfd waited{fd, POLLIN, 0};
         return ::poll(&waited, 1, wait) == 1;
     };
-    world.must_apply({change(Verb::create, bridge_id("br0"), OvsBridge())});
+    world.must_apply({change(Verb::create, bridge_id("br0"), some_bridge())});
     world.observe();
     CHECK(!is_readable(0));
     world.ovs.vsctl("del-br br0");
@@ -379,7 +381,7 @@ TEST_CASE("working with the database leaves the process's signals as they were")
     };
     const auto before = handlers();
     const World world;
-    world.must_apply({change(Verb::create, bridge_id("br0"), OvsBridge())});
+    world.must_apply({change(Verb::create, bridge_id("br0"), some_bridge())});
     CHECK((handlers() == before));
     CHECK((before.back() == SIG_DFL));
 }

@@ -45,7 +45,7 @@ TEST_CASE("a network of Open vSwitch is a bridge in its database, with a link th
     CHECK(bridge.fail_mode == "secure");
     CHECK(bridge.mtu == 1450);
     CHECK(bridge.mac.has_value());
-    CHECK_MESSAGE(!bridge.datapath, "the driver knows what the kernel has");
+    CHECK(bridge.datapath == "system");
     const ObjectId link{ObjectKind::link, "ovs0"};
     CHECK(result.desired.at(link).borrowed);
     CHECK(object<Link>(result, "ovs0").addresses == std::set{*Cidr::parse("10.0.3.1/24")});
@@ -91,6 +91,22 @@ TEST_CASE("a NIC's host end is a port of the switch, goes and comes with its lin
     CHECK(has_need(result, port, {{ObjectKind::link, "web0"}, Bond::rebuild}));
     CHECK(has_need(result, port, {{ObjectKind::ovs_bridge, "ovs0"}, Bond::rebuild}));
     CHECK(has_need(result, {ObjectKind::container, "web"}, {port, Bond::order}));
+}
+
+TEST_CASE("on a datapath in user space, chosen once or declared, NICs fill in their checksums themselves") {
+    const HostLayout layout{.state_dir = "/state", .run_dir = "/run/ctl", .working_dir = "/work", .has_ovs_datapath = false};
+    CHECK(!object<Link>(lowered(nic("")), "web:eth0").tx_checksum);
+    const auto chosen = lowered(nic("", "vlan7"), {}, {}, layout);
+    CHECK(object<OvsBridge>(chosen, "ovs0").datapath == "netdev");
+    CHECK(object<Link>(chosen, "web:eth0").tx_checksum == false);
+    CHECK(!object<Link>(chosen, "web0").tx_checksum);
+    CHECK(chosen.allocations.at("datapath/ovs0") == "netdev");
+    CHECK(!chosen.allocations.contains("datapath/vlan7"));
+    // The kernel learns to do it: the bridge stays what it is.
+    CHECK(object<OvsBridge>(lowered(nic(""), chosen.allocations), "ovs0").datapath == "netdev");
+    const auto declared = lowered(network("ipv4.address: none, openvswitch.datapath: system"), {}, {}, layout);
+    CHECK(object<OvsBridge>(declared, "ovs0").datapath == "system");
+    CHECK(!declared.allocations.contains("datapath/ovs0"));
 }
 
 TEST_CASE("a NIC's VLANs become tag, trunks and mode of its port") {

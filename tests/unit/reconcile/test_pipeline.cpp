@@ -124,6 +124,21 @@ TEST_CASE("an undo restores the host and the record of before") {
     CHECK(bench.prepared(bridges({"br0"}, "1400")).plan.empty());
 }
 
+TEST_CASE("the datapath that a bridge of Open vSwitch has stays, whatever a new one would get") {
+    Bench bench;
+    auto stack = bridges({"br0"});
+    stack.networks.front().config["bridge.driver"] = {{"openvswitch", {}}, {}};
+    const auto br0 = *model::ObjectId::parse("ovs_bridge/br0");
+    const auto datapath_of = [&](const Prepared& prepared) {
+        return std::get<model::OvsBridge>(prepared.desired.at(br0).object).datapath;
+    };
+    CHECK(datapath_of(bench.prepared(stack)) == "system");
+    bench.host.state[br0].object = model::OvsBridge{.datapath = "netdev"};
+    const auto prepared = bench.prepared(stack);
+    CHECK(datapath_of(prepared) == "netdev");
+    CHECK(prepared.allocations.at("datapath/br0") == "netdev");
+}
+
 TEST_CASE("a lost journal is rebuilt from the marks, and the next plan deletes nothing") {
     Bench bench;
     const auto stack = bridges({"br0"});

@@ -1,4 +1,4 @@
-#include "reconcile/subnets.h"
+#include "reconcile/lowering_facts.h"
 
 #include <algorithm>
 #include <array>
@@ -14,6 +14,7 @@ using model::ObjectKind;
 
 constexpr std::string_view prefix4 = "subnet4/";
 constexpr std::string_view prefix6 = "subnet6/";
+constexpr std::string_view datapath_prefix = "datapath/";
 
 /// Whether the link belongs to a network of the stack: by its own mark, or by that of the Open vSwitch bridge or port whose
 /// link it is.
@@ -45,9 +46,11 @@ void for_each_host_link(const HostState& host, Take take) {
 
 }  // namespace
 
-bool has_new_subnet(const model::Allocations& chosen, const model::Allocations& known) {
+bool has_new_choice(const model::Allocations& chosen, const model::Allocations& known) {
+    constexpr std::array prefixes{prefix4, prefix6, datapath_prefix};
     return std::any_of(chosen.begin(), chosen.end(), [&](const auto& item) {
-        return (item.first.starts_with(prefix4) || item.first.starts_with(prefix6)) && !known.contains(item.first);
+        const auto starts_it = [&](std::string_view prefix) { return item.first.starts_with(prefix); };
+        return !known.contains(item.first) && std::any_of(prefixes.begin(), prefixes.end(), starts_it);
     });
 }
 
@@ -67,7 +70,7 @@ std::set<Cidr> subnets_of_others(const HostState& host, const std::string& stack
     return subnets;
 }
 
-void remember_subnets(model::Allocations& known, const HostState& host, const std::string& stack) {
+void remember_choices(model::Allocations& known, const HostState& host, const std::string& stack) {
     for_each_host_link(host, [&](const std::string& name, const std::set<Cidr>& addresses) {
         if (!is_network_of(host, stack, name)) return;
         for (const auto& cidr : addresses) {
@@ -75,6 +78,10 @@ void remember_subnets(model::Allocations& known, const HostState& host, const st
             if (could_be_chosen(cidr)) known.emplace(std::string(is_v4 ? prefix4 : prefix6) + name, cidr.str());
         }
     });
+    for (const auto& [id, entry] : host) {
+        const auto* bridge = std::get_if<model::OvsBridge>(&entry.object);
+        if (bridge != nullptr && bridge->datapath) known.emplace(std::string(datapath_prefix) + id.name, *bridge->datapath);
+    }
 }
 
 }  // namespace ctl::reconcile
