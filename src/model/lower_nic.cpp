@@ -67,11 +67,13 @@ void Nic::add_shared(ObjectId other, Object object, std::vector<Need> its_needs)
 
 namespace {
 
-std::string mac_of(Nic& nic) {
+std::optional<std::string> mac_of(Nic& nic, const std::string& type) {
     if (const auto value = nic.setting("hwaddr", "hwaddr")) {
         nic.places["mac"] = value->where;
         if (const auto parsed = parse_mac(value->text)) return *parsed;
     }
+    // A NIC of the host has its own.
+    if (type == "physical") return std::nullopt;
     return nic.lowering.allocator.mac(fmt::format("mac/{}/{}", nic.container.name.text, nic.device_name));
 }
 
@@ -153,12 +155,13 @@ void attach(Nic& nic) {
 void lower(Nic& nic, const std::string& type) {
     Link& link = nic.link;
     link.up = true;
-    link.mac = mac_of(nic);
+    link.mac = mac_of(nic, type);
     link.mtu = mtu_of(nic, type);
     link.addresses = addresses_of(nic);
     link.ipv6 = has_family(*link.addresses, IpAddress::Family::v6) ||
                 (type == "bridged" && announces_ipv6(nic.lowering, nic.parent()));
     if (type == "macvlan") lower_macvlan_nic(nic);
+    else if (type == "physical") lower_physical_nic(nic);
     else if (type == "routed") lower_routed_nic(nic);
     else if (type == "p2p") lower_p2p_nic(nic);
     else lower_bridged_nic(nic);

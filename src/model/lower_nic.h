@@ -64,8 +64,9 @@ void lower_bridged_nic(Nic& nic);
 void lower_p2p_nic(Nic& nic);
 /// A veth pair without a bridge: the host routes to the container's addresses and answers for them on the parent.
 void lower_routed_nic(Nic& nic);
-/// A link that stands on a link of the host.
+/// A link that stands on a link of the host, or is one.
 void lower_macvlan_nic(Nic& nic);
+void lower_physical_nic(Nic& nic);
 
 /// The host's end of its veth pair. The caller adds what it is for.
 Entry& lower_host_end(Nic& nic, Link host_link, std::vector<Need> needs);

@@ -2,7 +2,7 @@
 
 #include "model/lower_nic.h"
 
-// NICs that stand on a link of the host.
+// NICs that stand on a link of the host, or are one.
 
 namespace ctl::model {
 
@@ -51,6 +51,11 @@ void lower_macvlan_nic(Nic& nic) {
     // Its own link may be a macvlan too; the kernel hangs both on the same parent, but only while it exists do we want it.
     nic.needs.push_back({{ObjectKind::link, nic.parent()}, Bond::order});
     note_isolation(nic, *nic.link.parent);
+}
+
+void lower_physical_nic(Nic& nic) {
+    nic.link.hardware = nic.parent();
+    if (const Value* value = nic.key("parent")) nic.places["hardware"] = value->where;
 }
 
 }  // namespace ctl::model

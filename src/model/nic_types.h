@@ -13,6 +13,11 @@ namespace ctl::model {
 /// addresses of a family, and its gateway is not for choosing.
 [[nodiscard]] bool is_routed(const resource::Device& nic);
 
+/// It is an interface of the host.
+[[nodiscard]] bool is_physical(const resource::Device& nic);
+/// It stands on an interface of the host, or is one.
+[[nodiscard]] bool stands_on_interface(const resource::Device& nic);
+
 /// What it says of its addresses of a family: one, or a list where it may have several.
 [[nodiscard]] std::vector<std::string_view> address_texts(const resource::Device& nic, std::string_view text);
 

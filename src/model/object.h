@@ -114,7 +114,9 @@ struct EnumNames<LinkType> {
 struct Link {
     static constexpr ObjectKind kind = ObjectKind::link;
 
-    std::optional<LinkType> type;               ///< absent for links others make (a physical NIC)
+    std::optional<LinkType> type;  ///< absent for links others make (a physical NIC)
+    /// The host's NIC that it is, by its name there: it is lent to the namespace as long as the link is wanted.
+    std::optional<std::string> hardware;
     std::optional<std::string> parent;          ///< macvlan's or vxlan's lower link, on the host
     std::optional<std::string> peer;            ///< veth: scoped name of the other end
     std::optional<std::string> mode;            ///< macvlan: bridge, vepa, private, passthru
@@ -137,6 +139,7 @@ struct Link {
 
     static constexpr auto fields() {
         return std::tuple{field("type", &Link::type, Effect::replace),
+                          field("hardware", &Link::hardware, Effect::replace),
                           field("parent", &Link::parent, Effect::replace),
                           field("peer", &Link::peer, Effect::replace),
                           field("mode", &Link::mode, Effect::live),

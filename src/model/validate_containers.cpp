@@ -182,6 +182,7 @@ void check_unused_profiles(Validation& validation) {
 
 void validate_containers(Validation& validation) {
     Uniqueness uniqueness(validation);
+    ParentUse parents(validation);
     std::vector<NamedEdge> dependencies;
     const resource::Stack resolved = resolve(validation.stack);
     for (std::size_t i = 0; i < resolved.containers.size(); ++i) {
@@ -198,6 +199,7 @@ void validate_containers(Validation& validation) {
             if (device.type.text != "nic" || device.is_override) continue;
             const std::string user = fmt::format("device {} of container {}", quoted(name), quoted(container.name.text));
             uniqueness.add_nic(user, device);
+            parents.add_nic(user, device);
         }
     }
     check_unused_profiles(validation);

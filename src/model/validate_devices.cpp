@@ -51,6 +51,11 @@ void check_nic_kind(Validation& validation, const std::string& device_name, cons
                          fmt::format("device {} is bridged, but its parent {} is a macvlan network", quoted(device_name),
                                      quoted(parent->text)),
                          nictype->where, "write nictype: macvlan");
+    if (nictype->text == "physical" && declared != nullptr)
+        validation.error("nic-kind",
+                         fmt::format("device {} is physical, but its parent {} is the network declared at {}",
+                                     quoted(device_name), quoted(parent->text), declared->name.where.str()),
+                         parent->where, "name an interface of the host, or write nictype: bridged or macvlan");
 }
 
 void check_nic_names(Validation& validation, const std::string& device_name, const Device& device) {

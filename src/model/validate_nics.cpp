@@ -131,4 +131,23 @@ void validate_nic_gateways(Validation& validation, const resource::Container& co
     }
 }
 
+ParentUse::ParentUse(Validation& validation) : validation_(validation) {
+    for (const auto& network : validation.stack.networks)
+        if (const Value* parent = value_of(network.config, "parent"))
+            uses_.emplace(parent->text, Use{fmt::format("network {}", quoted(network.name.text)), false, parent->where});
+}
+
+void ParentUse::add_nic(const std::string& user, const Device& device) {
+    const Value* parent = value_of(device.keys, "parent");
+    if (parent == nullptr || !stands_on_interface(device)) return;
+    const bool takes_all = is_physical(device);
+    const auto [use, is_first] = uses_.emplace(parent->text, Use{user, takes_all, parent->where});
+    if (is_first || (!takes_all && !use->second.takes_all)) return;
+    validation_.error(
+        "parent-taken",
+        fmt::format("{} can't have interface {}: it is {} of {} at {}", user, quoted(parent->text),
+                    use->second.takes_all ? "the NIC" : "the parent", use->second.user, use->second.where.str()),
+        parent->where, "use another interface");
+}
+
 }  // namespace ctl::model

@@ -124,6 +124,24 @@ void check_reserved_gateway(Validation& validation, const resource::Device& devi
 [[nodiscard]] std::vector<Cidr> nic_addresses(Validation& validation, const resource::Device& device,
                                               std::string_view family);
 
+/// Keeps what stands on which interface of the host over all containers: a NIC that is a container's is nobody else's.
+class ParentUse {
+public:
+    explicit ParentUse(Validation& validation);
+
+    /// A NIC of `user` ("device eth0 of container web").
+    void add_nic(const std::string& user, const resource::Device& device);
+
+private:
+    struct Use {
+        std::string user;
+        bool takes_all;
+        SourceSpan where;
+    };
+    Validation& validation_;
+    std::map<std::string, Use, std::less<>> uses_;
+};
+
 /// Keeps who has which address, MAC, route and host-side name over all containers.
 class Uniqueness {
 public:

@@ -64,6 +64,7 @@ std::vector<std::string> scarce_keys(const ObjectId& id, const Entry& entry) {
     if (link == nullptr) return {};
     std::vector<std::string> keys{"interface " + id.name};
     if (link->peer) keys.push_back("interface " + *link->peer);
+    if (link->hardware) keys.push_back("interface " + *link->hardware);
     if (link->vni)
         keys.push_back(
             fmt::format("vni {}:{}:{}", model::ScopedName::parse(id.name).netns, *link->vni, link->port.value_or(0)));

@@ -28,4 +28,13 @@ std::optional<model::ResourceRef> read_mark(std::string_view mark, const model::
                               std::string(resource.substr(slash + 1))};
 }
 
+std::optional<model::ObjectId> marked_object(std::string_view mark) {
+    if (!mark.starts_with(prefix)) return std::nullopt;
+    const std::size_t stack_end = mark.find(':', prefix.size());
+    if (stack_end == std::string_view::npos) return std::nullopt;
+    const std::size_t resource_end = mark.find(':', stack_end + 1);
+    if (resource_end == std::string_view::npos) return std::nullopt;
+    return model::ObjectId::parse(mark.substr(resource_end + 1));
+}
+
 }  // namespace ctl::drivers

@@ -20,4 +20,7 @@ inline constexpr unsigned doomed_link_group = 0x63746D;
 /// The owner a mark names, if it is a mark of ours and names `id`; nothing otherwise.
 [[nodiscard]] std::optional<model::ResourceRef> read_mark(std::string_view mark, const model::ObjectId& id);
 
+/// The object a mark of ours names, whatever carries it.
+[[nodiscard]] std::optional<model::ObjectId> marked_object(std::string_view mark);
+
 }  // namespace ctl::drivers

@@ -6,6 +6,7 @@
 
 #include "drivers/netlink/counters.h"
 #include "drivers/netlink/link_batch.h"
+#include "drivers/netlink/loans.h"
 #include "drivers/netlink/neighbour_batch.h"
 #include "drivers/netlink/netns_batch.h"
 #include "drivers/netlink/observe.h"
@@ -126,6 +127,7 @@ private:
         if (change.desired->borrowed && name.netns.empty() && !will_be_there(name.name, change, all, host))
             return Error(ErrorCode::not_found, fmt::format("{} is not there, and ctl does not make it", change.id.str()))
                 .hint("list the host's links with: ip link");
+        if (link->hardware) CTL_TRY(check_hardware(*link->hardware, change, all, host));
         if (link->send_limit) CTL_TRY(probe_.limits_sending());
         if (link->receive_limit) CTL_TRY(probe_.limits_receiving());
         if (change.verb == Verb::update || !link->type) return ok();
@@ -134,6 +136,18 @@ private:
                          fmt::format("the parent of {}, {}, is not there", change.id.str(), *link->parent))
                 .hint("list the host's links with: ip link");
         return probe_.supports(*link->type);
+    }
+
+    Status check_hardware(const std::string& name, const Change& change, std::span<const Change> all,
+                          const netlink::Snapshot& host) {
+        const bool is_freed = std::any_of(all.begin(), all.end(), [&](const Change& other) {
+            const Link* link = other.observed ? std::get_if<Link>(&other.observed->object) : nullptr;
+            return link != nullptr && link->hardware == name;
+        });
+        if (is_freed) return ok();
+        if (const netlink::LinkRecord* nic = host.link(name)) return netlink::check_may_be_lent(*nic, host, change.id);
+        return Error(ErrorCode::not_found, fmt::format("the NIC that {} shall be, {}, is not there", change.id.str(), name))
+            .hint("list the host's links with: ip link");
     }
 
     /// On the host now, made by the same changes, or by another driver before (an Open vSwitch bridge's own link).

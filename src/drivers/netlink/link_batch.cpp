@@ -8,6 +8,7 @@
 #include "drivers/api/mark.h"
 #include "drivers/netlink/checksums.h"
 #include "drivers/netlink/limits.h"
+#include "drivers/netlink/loans.h"
 #include "drivers/netlink/names.h"
 #include "drivers/netlink/observe.h"
 
@@ -34,6 +35,13 @@ void note_birth(LinkJob& job, const Answer& answer) {
             Answer{EOPNOTSUPP, fmt::format("this kernel has no {} support", model::to_string(*job.wanted.type))}.as_error(
                 job.doing());
     job.fail(answer);
+}
+
+/// Whether the link to be removed is, or was on the way to be, a NIC of the host.
+bool is_loan(const LinkJob& job, const LinkRecord* link) {
+    if (link != nullptr) return read_loan(link->alias).has_value();
+    const auto* seen = job.change->observed ? std::get_if<Link>(&job.change->observed->object) : nullptr;
+    return seen != nullptr && seen->hardware;
 }
 
 bool is_v6(const Cidr& cidr) { return cidr.address.family == model::IpAddress::Family::v6; }
@@ -110,6 +118,10 @@ void LinkBatch::remove() {
     for (LinkJob& job : jobs_) {
         if (!job.removes || job.is_failed()) continue;
         const LinkRecord* link = find(job.where);
+        if (is_loan(job, link)) {
+            if (auto outcome = give_back(scopes_, job.change->id); !outcome) job.fail(std::move(outcome).error());
+            continue;
+        }
         if (link == nullptr) continue;
         if (is_ours(job.where, *link)) victims[job.where.netns].push_back(&job);
         else job.fail(Error(ErrorCode::conflict, "the link carries no mark of ours, so it is not deleted"));
@@ -163,7 +175,13 @@ void LinkBatch::clear_leftovers() {
             put(streams, scope, delete_request(leftover.index), job);
             stale.insert(scope);
         };
-        if (link != nullptr && link->type() != job.wanted.type) clear(job.where.netns, *link);
+        const auto loan = link != nullptr ? read_loan(link->alias) : std::nullopt;
+        if (loan) {
+            if (loan->name == job.wanted.hardware) continue;
+            if (auto outcome = give_back(scopes_, job.change->id); !outcome) job.fail(std::move(outcome).error());
+            stale.insert(job.where.netns);
+        } else if (link != nullptr && (job.wanted.hardware || link->type() != job.wanted.type))
+            clear(job.where.netns, *link);
         // The other end without this one belongs to a pair that was torn or renamed.
         if (link != nullptr || job.wanted.type != LinkType::veth || !job.wanted.peer) continue;
         const ScopedName peer = ScopedName::parse(*job.wanted.peer);
@@ -186,7 +204,8 @@ void LinkBatch::give_birth() {
     Streams streams;
     for (LinkJob& job : jobs_) {
         if (!job.births || job.is_failed() || find(job.where) != nullptr || born_.contains(job.where.str())) continue;
-        if (job.wanted.type == LinkType::veth) put_veth(streams, job);
+        if (job.wanted.hardware) borrow(job);
+        else if (job.wanted.type == LinkType::veth) put_veth(streams, job);
         else put_birth(streams, job);
     }
     send(streams, note_birth);
@@ -198,6 +217,12 @@ void LinkBatch::give_birth() {
         for (LinkJob& job : jobs_)
             if (!outcome && job.where.netns == scope) job.fail(outcome.error());
     }
+}
+
+void LinkBatch::borrow(LinkJob& job) {
+    born_.insert(job.where.str());
+    if (auto outcome = lend(scopes_, *job.wanted.hardware, job.change->id, job.mark.value_or("")); !outcome)
+        job.fail(std::move(outcome).error());
 }
 
 void LinkBatch::put_birth(Streams& streams, LinkJob& job) {
@@ -274,6 +299,10 @@ void LinkBatch::change_settings() {
         settings.link = job.wanted;
         settings.alias = job.mark;
         if (job.mark) settings.group = job.mark->empty() ? 0 : link_group;
+        if (const auto loan = read_loan(link->alias); loan && job.mark && !job.mark->empty()) {
+            settings.alias = loan_alias(*job.mark, *loan);
+            settings.group.reset();
+        }
         // Somebody's own group is not ours to reset.
         if (job.mark && job.mark->empty() && !link->in_our_group()) settings.group.reset();
         if (job.wanted.master) {

@@ -37,6 +37,7 @@ private:
     void check();
     void clear_leftovers();
     void give_birth();
+    void borrow(LinkJob& job);
     void put_birth(Streams& streams, LinkJob& job);
     void put_veth(Streams& streams, LinkJob& job);
     void switch_ipv6();

@@ -77,7 +77,8 @@ LinkJob make_link_job(std::size_t index, const Change& change) {
     job.where = model::ScopedName::parse(change.id.name);
     if (auto named = check_link_name(job.where); !named) job.fail(std::move(named).error());
     const Link* desired = change.desired ? std::get_if<Link>(&change.desired->object) : nullptr;
-    job.borrowed = (change.desired && change.desired->borrowed) || (desired != nullptr && !desired->type);
+    job.borrowed =
+        (change.desired && change.desired->borrowed) || (desired != nullptr && !desired->type && !desired->hardware);
     job.removes = change.verb == Verb::remove;
     if (job.removes) return job;
     if (change.verb == Verb::forget) {

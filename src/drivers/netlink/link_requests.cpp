@@ -209,6 +209,12 @@ Request isolation_request(int index, bool isolated) {
     return request;
 }
 
+Request move_request(int index, int netns, const std::string& name) {
+    Request request = new_link(0, index, 0, 0);
+    request.u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns)).text(IFLA_IFNAME, name);
+    return request;
+}
+
 Request group_request(int index, unsigned group) {
     Request request = new_link(0, index, 0, 0);
     request.u32(IFLA_GROUP, group);

@@ -31,6 +31,9 @@ struct LinkSettings {
 /// Keeps a bridge's port from the other isolated ones, or lets it to them again.
 [[nodiscard]] Request isolation_request(int index, bool isolated);
 
+/// Moves a link to another namespace, by its descriptor, under that name there.
+[[nodiscard]] Request move_request(int index, int netns, const std::string& name);
+
 [[nodiscard]] Request group_request(int index, unsigned group);
 [[nodiscard]] Request delete_request(int index);
 /// Deletes all links of a group. Group 0 is everybody's and refused by an assertion.

@@ -14,6 +14,7 @@
 
 #include "drivers/api/mark.h"
 #include "drivers/netlink/link_requests.h"
+#include "drivers/netlink/loans.h"
 #include "drivers/netlink/names.h"
 
 namespace ctl::drivers::netlink {
@@ -154,8 +155,20 @@ Status wait_until_gone(Scopes& scopes, const std::set<int>& links) {
     return ok();
 }
 
+/// What is lent to a namespace must not go with it.
+Status give_back_all(Scopes& scopes, const std::string& name) {
+    Scope* scope = scopes.find(name);
+    if (scope == nullptr) return ok();
+    CTL_ASSIGN(const Snapshot inside, read_snapshot(scope->socket));
+    for (const LinkRecord& link : inside.links)
+        if (read_loan(link.alias))
+            CTL_TRY(give_back(scopes, {model::ObjectKind::link, model::ScopedName{name, link.name}.str()}));
+    return ok();
+}
+
 Status remove(Scopes& scopes, std::span<const Change* const> changes) {
     if (changes.empty()) return ok();
+    for (const Change* change : changes) CTL_TRY(give_back_all(scopes, change->id.name));
     std::set<int> numbers;
     for (const Change* change : changes)
         if (const Scope* scope = scopes.find(change->id.name)) numbers.insert(scope->number);

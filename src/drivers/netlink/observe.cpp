@@ -5,6 +5,7 @@
 #include "drivers/api/mark.h"
 #include "drivers/netlink/checksums.h"
 #include "drivers/netlink/limits.h"
+#include "drivers/netlink/loans.h"
 #include "drivers/netlink/names.h"
 #include "drivers/netlink/neighbours.h"
 
@@ -36,7 +37,10 @@ public:
         for (const auto& [name, scope] : scopes_.pinned()) add_netns(*scope);
         for (const auto& [name, snapshot] : snapshots_) {
             const Scope& scope = *scopes_.find(name);
-            for (const LinkRecord& link : snapshot.links) add_link(scope, link);
+            for (const LinkRecord& link : snapshot.links) {
+                add_link(scope, link);
+                if (name.empty()) add_begun_loan(link);
+            }
             for (const RouteRecord& route : snapshot.routes) add_route(scope, snapshot, route);
         }
         CTL_ASSIGN(const auto neighbours, read_neighbours(scopes_.host().socket));
@@ -100,6 +104,7 @@ private:
         if (!is_wanted(id)) return;
         Link link;
         link.type = record.type();
+        if (const auto loan = read_loan(record.alias); loan && !scope.pin.name.empty()) link.hardware = loan->name;
         if (link.type == LinkType::veth) link.peer = peer_of(scope, record);
         if (link.type == LinkType::macvlan || link.type == LinkType::vxlan) link.parent = parent_of(scope, record);
         link.mode = record.mode;
@@ -127,6 +132,19 @@ private:
         entry.mark = ownership.mark;
         entry.owner = ownership.owner;
         add(id, std::move(entry));
+    }
+
+    /// A NIC on the host that says to whom it is lent is on its way there, or back.
+    void add_begun_loan(const LinkRecord& record) {
+        const auto loan = read_loan(record.alias);
+        const auto id = loan ? marked_object(mark_of(record.alias)) : std::nullopt;
+        if (!id || id->kind != ObjectKind::link) return;
+        Entry entry;
+        Link link;
+        link.hardware = loan->name;
+        entry.object = std::move(link);
+        entry.mark = model::Mark::begun;
+        add(*id, std::move(entry));
     }
 
     void add_route(const Scope& scope, const Snapshot& snapshot, const RouteRecord& record) {
@@ -206,7 +224,7 @@ private:
 }  // namespace
 
 Ownership ownership_of(const LinkRecord& link, const ObjectId& id) {
-    if (auto owner = read_mark(link.alias, id)) return {model::Mark::complete, std::move(*owner)};
+    if (auto owner = read_mark(mark_of(link.alias), id)) return {model::Mark::complete, std::move(*owner)};
     return {link.in_our_group() ? model::Mark::begun : model::Mark::none, {}};
 }
 

@@ -146,3 +146,14 @@ TEST_CASE("what comes into a container is limited where the host sends it, what 
         CHECK_FALSE(object<Link>(result, host_end(result)).send_limit);
     }
 }
+
+TEST_CASE("a physical NIC is the host's own, with its own MAC, and asks DHCP") {
+    const auto result = lowered_nics("    eth0: {type: nic, nictype: physical, parent: enp4s0f0, mtu: 1400}\n");
+    const auto& link = object<Link>(result, "web:eth0");
+    CHECK(link.hardware == "enp4s0f0");
+    CHECK_FALSE(link.type);
+    CHECK_FALSE(link.mac);
+    CHECK(link.mtu == 1400);
+    CHECK_FALSE(result.desired.at({ObjectKind::link, "web:eth0"}).borrowed);
+    CHECK(object<Container>(result, "web").environment->at("CTL_DHCP") == "eth0");
+}
