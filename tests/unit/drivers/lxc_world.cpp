@@ -15,6 +15,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <vector>
 
@@ -47,6 +48,8 @@ std::string get(const fs::path& path) {
     return text;
 }
 
+constexpr const char* leaf = "init.scope";
+
 /// A directory of our own in every hierarchy.
 std::vector<fs::path> make_cgroups(const std::string& name) {
     std::vector<fs::path> made;
@@ -62,9 +65,17 @@ std::vector<fs::path> make_cgroups(const std::string& name) {
         // On version 1 a new cpuset is empty and takes no process.
         for (const char* file : {"cpuset.cpus", "cpuset.mems"})
             if (fs::exists(own / file) && !fs::exists(own / "cgroup.controllers")) put(own / file, get(hierarchy / file));
+        if (!fs::exists(own / "cgroup.controllers")) continue;
+        // On version 2 only a leaf may have processes, once controllers are passed on: that of process 1, as systemd calls
+        // it.
+        fs::create_directory(own / leaf);
+        std::istringstream controllers(get(own / "cgroup.controllers"));
+        for (std::string name; controllers >> name;) put(own / "cgroup.subtree_control", "+" + name);
     }
     return made;
 }
+
+void enter(const fs::path& cgroup) { put((fs::exists(cgroup / leaf) ? cgroup / leaf : cgroup) / "cgroup.procs", "0"); }
 
 void remove_cgroups(const std::vector<fs::path>& roots) {
     for (int tries = 0; tries < 500; ++tries) {
@@ -109,7 +120,7 @@ int bury_until(pid_t child) {
 }
 
 int inside(const std::vector<fs::path>& cgroups, const std::function<int()>& tests) {
-    for (const auto& cgroup : cgroups) put(cgroup / "cgroup.procs", "0");
+    for (const auto& cgroup : cgroups) enter(cgroup);
     must(::unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID) == 0, "unshare");
     const pid_t init = ::fork();
     if (init == 0) {
