@@ -85,6 +85,17 @@ std::vector<NetworkReport::Port> ports_of(const HostState& observed, const std::
     return ports;
 }
 
+/// Ours go with their container; whose these were, who made them knows.
+std::vector<std::string> stale_ports(const HostState& observed, const std::string& network) {
+    std::vector<std::string> names;
+    for (const auto& [id, entry] : observed) {
+        const auto* port = std::get_if<OvsPort>(&entry.object);
+        const bool is_stale = port != nullptr && entry.mark == model::Mark::none && port->plugged == false;
+        if (is_stale && is_on(observed, *port, network)) names.push_back(id.name);
+    }
+    return names;
+}
+
 const drivers::Facts* facts_of(const FactsByObject& facts, const ObjectId& id) {
     const auto it = facts.find(id);
     return it != facts.end() ? &it->second : nullptr;
@@ -144,11 +155,14 @@ std::optional<NetworkReport> report_network(const HostState& observed, const std
     }
     if (report.stack.empty()) return std::nullopt;
     report.ports = ports_of(observed, name);
+    report.stale = stale_ports(observed, name);
     for (const auto& [id, entry] : observed) {
         const bool belongs =
             entry.mark != model::Mark::none && entry.owner == model::ResourceRef{report.stack, "Network", name};
         if (!belongs) continue;
         if (id.kind == ObjectKind::nft_table) report.tables.push_back(id.name);
+        if (const auto* flows = std::get_if<model::OvsFlows>(&entry.object); flows != nullptr && flows->flows)
+            report.flows = flows->flows->size();
         if (const auto* service = std::get_if<model::DnsService>(&entry.object)) {
             report.services.push_back(service->running.value_or(false) ? "dnsmasq, running" : "dnsmasq, not running");
             report.leased_by = id;
@@ -179,6 +193,8 @@ std::string to_text(const NetworkReport& report, const FactsByObject& facts) {
     line("MTU", report.link.mtu ? std::to_string(*report.link.mtu) : "");
     line("DHCP, DNS", report.services.empty() ? "none" : joined(report.services, ", "));
     line("Firewall", report.tables.empty() ? "none" : "nftables " + joined(report.tables, ", "));
+    line("Stale ports", joined(report.stale, ", "));
+    if (report.flows > 0) line("Flows", std::to_string(report.flows));
     const auto* own = facts_of(facts, {ObjectKind::link, report.name});
     line("Received", traffic(own, "rx"));
     line("Sent", traffic(own, "tx"));
@@ -241,6 +257,9 @@ std::string to_json(const NetworkReport& report, const FactsByObject& facts) {
     }
     texts("services", report.services);
     texts("tables", report.tables);
+    texts("stale_ports", report.stale);
+    out.Key("flows");
+    out.Uint64(report.flows);
     counters({ObjectKind::link, report.name});
     out.Key("attached");
     out.StartArray();

@@ -30,6 +30,8 @@ struct NetworkReport {
     std::vector<Port> ports;                   ///< by name
     std::vector<std::string> services;         ///< "dnsmasq, running"
     std::vector<std::string> tables;           ///< of nftables, by name
+    std::vector<std::string> stale;            ///< ports of others in Open vSwitch whose interface is gone
+    std::size_t flows = 0;                     ///< of the network's own in Open vSwitch
     std::optional<model::ObjectId> leased_by;  ///< whose facts have the leases
 };
 

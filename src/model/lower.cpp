@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "model/fan.h"
 #include "model/lowering.h"
 #include "model/resolve.h"
 #include "model/value_types.h"
@@ -78,6 +79,7 @@ void lower_image(Lowering& lowering, const resource::Image& image) {
 Lowered lower(const resource::Stack& stack, const Allocations& known, const HostLayout& layout, const Allocations& taken) {
     resource::Stack resolved = resolve(stack);
     for (auto& network : resolved.networks) fill_defaults(network, layout);
+    for (auto& network : resolved.networks) fill_fan(network, resolved, layout);
     Lowering lowering{resolved, layout, Allocator(known, taken, layout.machine_id), {}, {}, {}};
     for (const auto& network : resolved.networks) lowering.networks.emplace(network.name.text, &network);
     for (const auto& pool : resolved.storage_pools) lowering.pools.emplace(pool.name.text, &pool);
@@ -97,7 +99,7 @@ Lowered lower(const resource::Stack& stack, const Allocations& known, const Host
         entry.needs.erase(std::unique(entry.needs.begin(), entry.needs.end()), entry.needs.end());
     }
     return {std::move(lowering.desired), std::move(lowering.followed), lowering.allocator.used(),
-            std::move(lowering.diagnostics)};
+            std::move(lowering.diagnostics), lowering.asks_for_addresses};
 }
 
 }  // namespace ctl::model

@@ -22,6 +22,10 @@ struct HostLayout {
     bool has_ipv6 = true;           ///< the kernel speaks it
     bool has_ovs_datapath = true;   ///< the kernel has Open vSwitch's
     std::set<Cidr> subnets{};       ///< routed or on a link of the host: no `auto` address may overlap them
+    /// Addresses of the host's own links, with their subnets; among them those of the links that default routes lead out by.
+    /// Given only where Lowered::asks_for_addresses.
+    std::set<Cidr> addresses{};
+    std::set<Cidr> uplink_addresses{};
 };
 
 /// What is chosen once and kept: "mac/web/eth0" → "00:16:3e:…", "veth/web/eth0" → "ctl3f2a91c0", "subnet4/lxdbr0" →
@@ -32,7 +36,8 @@ struct Lowered {
     HostState desired;
     std::vector<FollowedLink> followed;  ///< what of the desired state only the observed host tells; by link
     Allocations allocations;             ///< those given plus the new ones, without those nothing uses any more
-    Diagnostics diagnostics;  ///< notes a person should read beside the plan; errors when no allocation was possible
+    Diagnostics diagnostics;          ///< notes a person should read beside the plan; errors when no allocation was possible
+    bool asks_for_addresses = false;  ///< it depends on addresses that the host has: see HostLayout::addresses
 };
 
 /// Objects for a valid stack, which may be unresolved. Pure: the same input gives the same output, whatever the order of

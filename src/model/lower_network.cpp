@@ -198,6 +198,7 @@ void lower_network_services(Lowering& lowering, const resource::Network& network
     if (network.type.text == "macvlan") follow_leases(lowering, network);
     lower_dns(lowering, network);
     lower_firewall(lowering, network);
+    lower_ovs_flows(lowering, network);
 }
 
 }  // namespace ctl::model

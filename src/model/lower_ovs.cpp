@@ -1,5 +1,9 @@
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "model/fan.h"
 #include "model/lowering.h"
 #include "model/open_vswitch.h"
 #include "model/tunnels.h"
@@ -30,6 +34,7 @@ public:
         lower_routing(lowering_, network_, owner_, maker);
         lower_external_interfaces();
         for (const Tunnel& tunnel : tunnels_of(network_)) lower_tunnel(tunnel);
+        if (is_fan_network(network_)) lower_fan();
     }
 
 private:
@@ -105,6 +110,23 @@ private:
         }
     }
 
+    void lower_fan() {
+        if (const auto fan = fan_of(network_)) {
+            add_port(fan_port(network_), fan_tunnel(*fan, name_), network_.name.where);
+            return;
+        }
+        lowering_.asks_for_addresses = true;
+        const Value* underlay = key("fan.underlay_subnet");
+        const bool is_auto = underlay == nullptr || underlay->text == "auto";
+        lowering_.diagnostics.error(
+            "fan-without-host",
+            is_auto ? fmt::format("the fan {} needs an IPv4 address on the host's way out, and there is none", quoted(name_))
+                    : fmt::format("the fan {} needs an address of this host in {}, and there is none", quoted(name_),
+                                  escaped(underlay->text)),
+            underlay != nullptr ? underlay->where : network_.name.where,
+            "give the host one, declare the network that has it, or name another fan.underlay_subnet");
+    }
+
     void lower_tunnel(const Tunnel& tunnel) {
         if (!tunnel.is_multicast()) {
             add_port(tunnel.interface, tunnel_port(tunnel, name_), tunnel.where);
@@ -149,6 +171,7 @@ ObjectId lower_ovs_nic(Lowering& lowering, const resource::Network& network, con
     port.tag = vlans.tag;
     if (!vlans.trunks.empty()) port.trunks = std::move(vlans.trunks);
     port.vlan_mode = std::move(vlans.mode);
+    if (bool_value(device.keys, "security.port_isolation", false)) port.isolated = true;
     std::vector<Need> needs{{host_end, Bond::rebuild}};
     if (const Value* parent = fake_bridge_parent(network)) {
         // Ports of a fake bridge are ports of the real one with its VLAN.
@@ -160,7 +183,10 @@ ObjectId lower_ovs_nic(Lowering& lowering, const resource::Network& network, con
     ObjectId id{ObjectKind::ovs_port, host_end.name};
     Entry& entry = lowering.add(id, std::move(port), owner, device.where);
     entry.needs = std::move(needs);
-    for (const auto& [field, key] : {std::pair{"bridge", "parent"}, {"tag", "vlan"}, {"trunks", "vlan.tagged"}})
+    for (const auto& [field, key] : {std::pair{"bridge", "parent"},
+                                     {"tag", "vlan"},
+                                     {"trunks", "vlan.tagged"},
+                                     {"isolated", "security.port_isolation"}})
         if (const Value* value = find_value(device.keys, key)) entry.places[field] = value->where;
     return id;
 }

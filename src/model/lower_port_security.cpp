@@ -1,9 +1,10 @@
-#include <array>
 #include <string>
 
 #include <fmt/format.h>
 
 #include "model/lower_firewall.h"
+#include "model/nic_filter.h"
+#include "model/open_vswitch.h"
 
 namespace ctl::model {
 
@@ -11,40 +12,28 @@ namespace {
 
 using Family = IpAddress::Family;
 
-bool filters(const Attachment& nic, std::string_view what) {
-    return bool_value(nic.device->keys, fmt::format("security.{}_filtering", what), false);
-}
-
 /// What keeps one NIC to its own addresses. Looked at where its frames enter the bridge.
 class NicRules {
 public:
-    NicRules(const Attachment& nic, std::string chain, nft::Chains& chains)
-        : nic_(nic), chain_(std::move(chain)), chains_(chains) {}
+    NicRules(NicFilter filter, std::string chain, nft::Chains& chains)
+        : filter_(std::move(filter)), chain_(std::move(chain)), chains_(chains) {}
 
     void add() {
-        const bool v4 = filters(nic_, "ipv4");
-        const bool v6 = filters(nic_, "ipv6");
-        if (filters(nic_, "mac")) add_mac();
-        if (v4) add_ipv4();
-        if (v6) add_ipv6();
-        if (v4 && v6) rule("ether type != { ip, arp, ip6 } drop");
+        if (filter_.mac) add_mac();
+        if (filter_.ipv4) add_ipv4();
+        if (filter_.ipv6) add_ipv6();
+        if (filter_.ipv4 && filter_.ipv6) rule("ether type != { ip, arp, ip6 } drop");
     }
 
 private:
     void rule(std::string line) { chains_.rule(chain_, std::move(line)); }
 
-    [[nodiscard]] std::optional<IpAddress> address(Family family) const {
-        for (const Cidr& cidr : nic_.addresses)
-            if (cidr.address.family == family) return cidr.address;
-        return std::nullopt;
-    }
-
     void add_mac() {
-        rule(fmt::format("ether saddr != {} drop", nic_.mac));
-        rule(fmt::format("arp saddr ether != {} drop", nic_.mac));
+        rule(fmt::format("ether saddr != {} drop", filter_.own_mac));
+        rule(fmt::format("arp saddr ether != {} drop", filter_.own_mac));
         // The MAC in a neighbour's or router's question and answer stands after the address that it is about. Behind
         // extension headers it would stand elsewhere; nobody honest puts any there.
-        const std::string mac = nft::number(nic_.mac);
+        const std::string mac = nft::number(filter_.own_mac);
         const auto type = [](unsigned number) { return nft::icmp_type(Family::v6, number); };
         rule(nft::icmp_types(Family::v6, {133, 135, 136}) + " ip6 nexthdr != ipv6-icmp drop");
         rule(fmt::format("{} @nh,400,48 != {} drop", type(133), mac));
@@ -54,7 +43,7 @@ private:
     }
 
     void add_ipv4() {
-        const auto own = address(Family::v4);
+        const auto& own = filter_.own4;
         if (!own) {
             rule("ether type arp drop");
             rule("ether type ip drop");
@@ -67,12 +56,12 @@ private:
     }
 
     void add_ipv6() {
-        const auto own = address(Family::v6);
+        const auto& own = filter_.own6;
         if (!own) {
             rule("ether type ip6 drop");
             return;
         }
-        const IpAddress link_local = derived_from_mac();
+        const IpAddress& link_local = filter_.link_local;
         const auto type = [](unsigned number) { return nft::icmp_type(Family::v6, number); };
         rule(nft::icmp_types(Family::v6, {134, 137}) + " drop");
         rule(nft::icmp_types(Family::v6, {133, 135, 136}) + " ip6 nexthdr != ipv6-icmp drop");
@@ -90,18 +79,7 @@ private:
         return nft::number(text);
     }
 
-    /// The link-local address that the kernel makes of the MAC.
-    [[nodiscard]] IpAddress derived_from_mac() const {
-        std::array<std::uint8_t, 6> mac{};
-        for (std::size_t i = 0; i < mac.size(); ++i)
-            mac[i] = static_cast<std::uint8_t>(std::stoul(nic_.mac.substr(3 * i, 2), nullptr, 16));
-        IpAddress address{.family = Family::v6};
-        address.bytes = {0xfe,   0x80,   0,    0,    0,      0,      0,     0, static_cast<std::uint8_t>(mac[0] ^ 2U),
-                         mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
-        return address;
-    }
-
-    const Attachment& nic_;
+    NicFilter filter_;
     std::string chain_;
     nft::Chains& chains_;
 };
@@ -110,17 +88,19 @@ private:
 
 void lower_port_security(Lowering& lowering, const resource::Network& network) {
     const auto attached = lowering.attachments.find(network.name.text);
-    if (attached == lowering.attachments.end()) return;
+    // The kernel's firewall for bridges sees its own only.
+    if (attached == lowering.attachments.end() || is_ovs_network(network)) return;
     const ObjectId id{ObjectKind::nft_table, "ctlports_" + network.name.text};
     nft::Chains chains;
     std::map<std::string, std::string> dispatch;
     SourceSpan place;
     for (const Attachment& nic : attached->second) {
         if (nic.host_interface.empty()) continue;
-        if (!filters(nic, "mac") && !filters(nic, "ipv4") && !filters(nic, "ipv6")) continue;
+        NicFilter filter = filter_of(nic);
+        if (!filter.is_on()) continue;
         const std::string chain = "nic_" + nic.host_interface;
         dispatch.emplace(nic.host_interface, chain);
-        NicRules(nic, chain, chains).add();
+        NicRules(std::move(filter), chain, chains).add();
         if (!place.is_known()) place = nic.device->where;
         // Nobody sends before he is watched.
         auto container = lowering.desired.find({ObjectKind::container, nic.container->name.text});

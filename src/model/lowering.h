@@ -39,6 +39,7 @@ struct Lowering {
     HostState desired{};
     std::vector<FollowedLink> followed{};
     Diagnostics diagnostics{};
+    bool asks_for_addresses = false;  ///< see Lowered
 
     /// An entry of `owner`'s; the caller fills the object's fields and needs.
     Entry& add(ObjectId id, Object object, const ResourceRef& owner, const SourceSpan& where);
@@ -83,6 +84,8 @@ void lower_ovs_network(Lowering& lowering, const resource::Network& network, con
 /// What moves the packets of a bridge of Open vSwitch, "system" or "netdev": as declared, or as it was when the bridge was
 /// made.
 [[nodiscard]] std::string ovs_datapath(Lowering& lowering, const std::string& bridge);
+/// The flows of such a network: what keeps its NICs to their own addresses, and a fan's ways; after all containers.
+void lower_ovs_flows(Lowering& lowering, const resource::Network& network);
 /// The port of a NIC's host end on such a network.
 ObjectId lower_ovs_nic(Lowering& lowering, const resource::Network& network, const resource::Device& device,
                        const ObjectId& host_end, const ResourceRef& owner);

@@ -27,6 +27,7 @@ enum class ObjectKind {
     neighbour,
     ovs_bridge,
     ovs_port,
+    ovs_flows,
     nft_table,
     dns_service,
     pool,
@@ -37,7 +38,7 @@ enum class ObjectKind {
 
 template <>
 struct EnumNames<ObjectKind> {
-    static constexpr std::array<std::pair<ObjectKind, std::string_view>, 13> names{{
+    static constexpr std::array<std::pair<ObjectKind, std::string_view>, 14> names{{
         {ObjectKind::sysctl, "sysctl"},
         {ObjectKind::netns, "netns"},
         {ObjectKind::link, "link"},
@@ -45,6 +46,7 @@ struct EnumNames<ObjectKind> {
         {ObjectKind::neighbour, "neighbour"},
         {ObjectKind::ovs_bridge, "ovs_bridge"},
         {ObjectKind::ovs_port, "ovs_port"},
+        {ObjectKind::ovs_flows, "ovs_flows"},
         {ObjectKind::nft_table, "nft_table"},
         {ObjectKind::dns_service, "dns_service"},
         {ObjectKind::pool, "pool"},
@@ -215,10 +217,11 @@ struct OvsPort {
     std::optional<std::int64_t> tag;                            ///< VLAN of untagged frames, 0 to 4094
     std::optional<std::vector<std::string>> trunks;             ///< VLANs let through tagged, decimal, ascending
     std::optional<std::string> vlan_mode;                       ///< access, trunk, native-tagged or native-untagged
-    std::optional<bool> fake_bridge;                            ///< shown to others as a bridge of its own
-    std::optional<std::string> mac;                             ///< of an internal port; lower-case, colons
-    std::optional<std::int64_t> mtu;                            ///< bytes
-    std::optional<bool> plugged;  ///< the switch has its interface, and that is still the link it was given
+    std::optional<bool> isolated;     ///< exchanges nothing with the bridge's other isolated ports ("protected")
+    std::optional<bool> fake_bridge;  ///< shown to others as a bridge of its own
+    std::optional<std::string> mac;   ///< of an internal port; lower-case, colons
+    std::optional<std::int64_t> mtu;  ///< bytes
+    std::optional<bool> plugged;      ///< the switch has its interface, and that is still the link it was given
 
     static constexpr auto fields() {
         return std::tuple{field("bridge", &OvsPort::bridge, Effect::live),
@@ -227,12 +230,30 @@ struct OvsPort {
                           field("tag", &OvsPort::tag, Effect::live),
                           field("trunks", &OvsPort::trunks, Effect::live),
                           field("vlan_mode", &OvsPort::vlan_mode, Effect::live),
+                          field("isolated", &OvsPort::isolated, Effect::live),
                           field("fake_bridge", &OvsPort::fake_bridge, Effect::replace),
                           field("mac", &OvsPort::mac, Effect::live),
                           field("mtu", &OvsPort::mtu, Effect::live),
                           field("plugged", &OvsPort::plugged, Effect::replace)};
     }
     bool operator==(const OvsPort&) const = default;
+};
+
+/// The OpenFlow flows of one network on a bridge of Open vSwitch, ours by their cookie and replaced in one transaction. Its
+/// name is the network's.
+struct OvsFlows {
+    static constexpr ObjectKind kind = ObjectKind::ovs_flows;
+
+    std::optional<std::string> bridge;  ///< the real bridge, never a fake one
+    /// As ovs-ofctl shows them, with ports by their names: "priority=100,ip,in_port=web0,nw_src=10.0.0.5 actions=NORMAL".
+    /// Sorted.
+    std::optional<std::vector<std::string>> flows;
+
+    static constexpr auto fields() {
+        return std::tuple{field("bridge", &OvsFlows::bridge, Effect::replace),
+                          field("flows", &OvsFlows::flows, Effect::live)};
+    }
+    bool operator==(const OvsFlows&) const = default;
 };
 
 /// A table of nftables, ours as a whole and replaced in one transaction.
@@ -359,8 +380,8 @@ struct Container {
     bool operator==(const Container&) const = default;
 };
 
-using Object = std::variant<Sysctl, Netns, Link, Route, Neighbour, OvsBridge, OvsPort, NftTable, DnsService, Pool, Image,
-                            Volume, Container>;
+using Object = std::variant<Sysctl, Netns, Link, Route, Neighbour, OvsBridge, OvsPort, OvsFlows, NftTable, DnsService, Pool,
+                            Image, Volume, Container>;
 
 [[nodiscard]] ObjectKind kind_of(const Object& object);
 /// An object of the kind with no field set.

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "model/fan.h"
 #include "model/value_types.h"
 
 namespace ctl::model {
@@ -19,8 +20,11 @@ const Value* filled(const Config& config, std::string_view key) {
 }  // namespace
 
 bool is_ovs_network(const resource::Network& network) {
+    if (network.type.text == "macvlan") return false;
     const Value* driver = filled(network.config, "bridge.driver");
-    return network.type.text != "macvlan" && driver != nullptr && driver->text == "openvswitch";
+    // Only its flows can make a fan.
+    if (driver == nullptr) return is_fan_network(network);
+    return driver->text == "openvswitch";
 }
 
 const Value* fake_bridge_parent(const resource::Network& network) {

@@ -225,6 +225,7 @@ void validate(const resource::Stack& stack, Diagnostics& diagnostics) {
     validate_dhcp(validation);
     validate_open_vswitch(validation);
     validate_tunnels(validation);
+    validate_fans(validation);
     validate_interface_owners(validation);
     validate_network_firewalls(validation);
     validate_acls(validation);

@@ -69,6 +69,22 @@ const Value* switched_on(const Device& device, std::string_view key) {
     return is_on(device.keys, key) ? value_of(device.keys, key) : nullptr;
 }
 
+/// What the switch looks at is in flows and in its own way of switching, and with a controller those are the controller's.
+void check_switch(Validation& validation, std::string_view key, const Value& value, const Network& network) {
+    const Value* parent = fake_bridge_parent(network);
+    const Network* declared = parent != nullptr ? validation.network(parent->text) : &network;
+    if (declared == nullptr) return;
+    for (const std::string_view other : {"openvswitch.controllers", "openvswitch.fail_mode"}) {
+        const Value* controlled = value_of(declared->config, other);
+        if (controlled == nullptr || controlled->text == "standalone") continue;
+        validation.error(
+            "filter-with-controller",
+            fmt::format("{} does not work together with {} of network {}", key, other, quoted(declared->name.text)),
+            value.where, fmt::format("let the controller do it, or remove {}", other));
+        return;
+    }
+}
+
 void check_address_filter(Validation& validation, const std::string& device_name, const Device& device,
                           const Network& network, std::string_view family) {
     const std::string key = fmt::format("security.{}_filtering", family);
@@ -111,9 +127,7 @@ void validate_nic_security(Validation& validation, const std::string& device_nam
                 "security-parent",
                 fmt::format("{} needs a bridge that is declared here, and {} is not", key, quoted(parent->text)),
                 value->where, "declare the bridge under networks");
-        else if (is_ovs_network(*network))
-            validation.error("unsupported", fmt::format("{} is not supported on openvswitch yet", key), value->where,
-                             "use a network with bridge.driver: native");
+        else if (is_ovs_network(*network)) check_switch(validation, key, *value, *network);
         else if (network->type.text != "bridge")
             validation.error("security-parent",
                              fmt::format("{} works on bridges only, and {} is of type {}", key, quoted(parent->text),

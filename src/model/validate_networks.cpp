@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "model/fan.h"
 #include "model/validation.h"
 #include "model/value_types.h"
 
@@ -138,6 +139,10 @@ std::vector<std::pair<Cidr, SourceSpan>> subnets_of(const Network& network) {
     for (const auto key : address_keys)
         if (const Value* value = value_of(network.config, key))
             if (const auto cidr = Cidr::parse(value->text)) subnets.emplace_back(*cidr, value->where);
+    if (const auto overlay = overlay_of(network)) {
+        const Value* value = value_of(network.config, "fan.overlay_subnet");
+        subnets.emplace_back(*overlay, value != nullptr ? value->where : network.name.where);
+    }
     return subnets;
 }
 
@@ -146,7 +151,8 @@ std::string unusable_reason(const Cidr& cidr) {
     const bool is_v4 = address.family == IpAddress::Family::v4;
     if (is_in(address, is_v4 ? "0.0.0.0/8" : "::/128")) return "is no address of an interface";
     if (is_in(address, is_v4 ? "127.0.0.0/8" : "::1/128")) return "is a loopback address";
-    if (is_in(address, is_v4 ? "224.0.0.0/3" : "ff00::/8")) return "is a multicast or reserved address";
+    if (is_in(address, is_v4 ? "224.0.0.0/4" : "ff00::/8")) return "is a multicast address";
+    if (is_v4 && is_in(address, "255.255.255.255/32")) return "is the broadcast address of every network";
     if (cidr.prefix == 0) return "covers the whole internet";
     // Point-to-point and host prefixes have no network or broadcast address (RFC 3021, RFC 6164).
     if (cidr.prefix + 1 >= address.bits()) return {};

@@ -99,6 +99,7 @@ void validate_forwards(Validation& validation);
 /// What only bridges of Open vSwitch have: controllers, VLANs of another bridge.
 void validate_open_vswitch(Validation& validation);
 void validate_tunnels(Validation& validation);
+void validate_fans(Validation& validation);
 void validate_containers(Validation& validation);
 
 /// The checks of one device that concern nothing else in its container; it has to be complete, not an override.

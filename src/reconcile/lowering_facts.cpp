@@ -44,16 +44,7 @@ void for_each_host_link(const HostState& host, Take take) {
     }
 }
 
-}  // namespace
-
-bool has_new_choice(const model::Allocations& chosen, const model::Allocations& known) {
-    constexpr std::array prefixes{prefix4, prefix6, datapath_prefix};
-    return std::any_of(chosen.begin(), chosen.end(), [&](const auto& item) {
-        const auto starts_it = [&](std::string_view prefix) { return item.first.starts_with(prefix); };
-        return !known.contains(item.first) && std::any_of(prefixes.begin(), prefixes.end(), starts_it);
-    });
-}
-
+/// The subnets on the host's links and routes, except those of `stack`'s own networks.
 std::set<Cidr> subnets_of_others(const HostState& host, const std::string& stack) {
     std::set<Cidr> subnets;
     for_each_host_link(host, [&](const std::string& name, const std::set<Cidr>& addresses) {
@@ -68,6 +59,37 @@ std::set<Cidr> subnets_of_others(const HostState& host, const std::string& stack
         if (destination && destination->prefix != 0) subnets.insert(*destination);
     }
     return subnets;
+}
+
+std::set<std::string> default_route_links(const HostState& host) {
+    std::set<std::string> links;
+    for (const auto& [id, entry] : host) {
+        const auto* route = std::get_if<model::Route>(&entry.object);
+        const auto name = model::ScopedName::parse(id.name);
+        const auto destination = name.netns.empty() ? Cidr::parse(name.name) : std::nullopt;
+        if (route != nullptr && route->dev && destination && destination->prefix == 0) links.insert(*route->dev);
+    }
+    return links;
+}
+
+}  // namespace
+
+bool has_new_choice(const model::Allocations& chosen, const model::Allocations& known) {
+    constexpr std::array prefixes{prefix4, prefix6, datapath_prefix};
+    return std::any_of(chosen.begin(), chosen.end(), [&](const auto& item) {
+        const auto starts_it = [&](std::string_view prefix) { return item.first.starts_with(prefix); };
+        return !known.contains(item.first) && std::any_of(prefixes.begin(), prefixes.end(), starts_it);
+    });
+}
+
+model::HostLayout layout_of(model::HostLayout layout, const HostState& host, const std::string& stack) {
+    layout.subnets.merge(subnets_of_others(host, stack));
+    const auto uplinks = default_route_links(host);
+    for_each_host_link(host, [&](const std::string& name, const std::set<Cidr>& addresses) {
+        layout.addresses.insert(addresses.begin(), addresses.end());
+        if (uplinks.contains(name)) layout.uplink_addresses.insert(addresses.begin(), addresses.end());
+    });
+    return layout;
 }
 
 void remember_choices(model::Allocations& known, const HostState& host, const std::string& stack) {

@@ -106,13 +106,11 @@ Result<model::HostState> host_state(const Environment& environment, const Prepar
     return std::move(observation.state);
 }
 
-/// Lowers with the choices that the host leaves.
+/// Lowers with the choices that the host leaves, and with the addresses that it has.
 model::Lowered lower_beside(const Environment& environment, const model::resource::Stack& stack, model::Allocations known,
                             const model::Allocations& taken, const model::HostState& host) {
     remember_choices(known, host, stack.name);
-    auto layout = environment.layout;
-    layout.subnets.merge(subnets_of_others(host, stack.name));
-    return model::lower(stack, known, layout, taken);
+    return model::lower(stack, known, layout_of(environment.layout, host, stack.name), taken);
 }
 
 bool is_of(const model::Entry& entry, const model::ResourceRef& resource) {
@@ -186,7 +184,7 @@ Result<Prepared> prepare(const Environment& environment, const model::resource::
     CTL_ASSIGN(wish.before, recall(environment, stack.name));
     CTL_ASSIGN(const auto taken, environment.journal.taken(stack.name));
     auto lowered = model::lower(stack, wish.before.allocations, environment.layout, taken);
-    if (has_new_choice(lowered.allocations, wish.before.allocations)) {
+    if (lowered.asks_for_addresses || has_new_choice(lowered.allocations, wish.before.allocations)) {
         CTL_ASSIGN(const auto host, host_state(environment, options, stop));
         lowered = lower_beside(environment, stack, wish.before.allocations, taken, host);
     }

@@ -324,6 +324,11 @@ TEST_CASE("ports of others are left alone, whatever becomes of ours") {
     lab.must_apply(file);
     lab.must("ovs-vsctl add-port ovs0 foreign");
     CHECK(lab.plan(file).exit_code == 0);
+    CHECK(lab.ctl({"describe", "network", "ovs0"}).out.find("Stale") == std::string::npos);
+    lab.must("ip link del foreign");
+    CHECK(wait_until([&] {
+        return lab.ctl({"describe", "network", "ovs0"}).out.find("Stale ports  foreign\n") != std::string::npos;
+    }));
     // One of ours whose container is gone: its record is enough to find it.
     lab.must_apply(lab.write("stack.yaml", small_stack.substr(0, small_stack.find("containers:"))));
     CHECK(trim(lab.must("ovs-vsctl list-ports ovs0")) == "foreign");

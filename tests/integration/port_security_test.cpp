@@ -15,11 +15,11 @@ namespace {
 const std::string own_mac = "00:16:3e:00:00:01";
 const std::string forged_mac = "00:16:3e:66:66:66";
 
-std::string stack(const std::string& security, const std::string& other_security = "") {
+std::string stack(const std::string& driver, const std::string& security, const std::string& other_security) {
     return fmt::format(R"(stack: guarded
 storage_pools: [{{name: default, driver: dir}}]
 images: [{{name: busybox, source: {{type: busybox}}}}]
-networks: [{{name: sec0, config: {{ipv4.address: 10.29.0.1/24, ipv4.dhcp: false, ipv6.address: "fd29::1/64", ipv6.dhcp: false}}}}]
+networks: [{{name: sec0, config: {{bridge.driver: {}, ipv4.address: 10.29.0.1/24, ipv4.dhcp: false, ipv6.address: "fd29::1/64", ipv6.dhcp: false}}}}]
 profiles: [{{name: default, devices: {{root: {{type: disk, path: /, pool: default}}}}}}]
 containers:
 - name: rogue
@@ -30,13 +30,33 @@ containers:
   image: busybox
   devices: {{eth0: {{type: nic, name: eth0, network: sec0, ipv4.address: 10.29.0.6, ipv6.address: "fd29::6"{}}}}}
 )",
-                       security.empty() ? "" : ", " + security, other_security.empty() ? "" : ", " + other_security);
+                       driver, security.empty() ? "" : ", " + security, other_security.empty() ? "" : ", " + other_security);
 }
 
 class SecurityLab : public Lab {
 public:
+    explicit SecurityLab(std::string driver) : driver_(std::move(driver)) {
+        if (is_on_ovs()) start_open_vswitch();
+    }
+
+    [[nodiscard]] bool is_on_ovs() const { return driver_ == "openvswitch"; }
+
+    [[nodiscard]] std::string file(const std::string& security, const std::string& other_security = "") const {
+        return write("stack.yaml", stack(driver_, security, other_security));
+    }
     void declare(const std::string& security, const std::string& other_security = "") const {
-        must_apply(write("stack.yaml", stack(security, other_security)));
+        must_apply(file(security, other_security));
+    }
+
+    /// What keeps the NICs to their addresses, as its own tools list it. Nothing while the switch doesn't answer.
+    [[nodiscard]] std::string filters() const {
+        if (!is_on_ovs()) return must("nft list ruleset");
+        return sh("ovs-ofctl -O OpenFlow14 --no-stats --names dump-flows sec0 cookie=0x63746c0000000000/0xffffff0000000000")
+            .out;
+    }
+    [[nodiscard]] std::string isolated_ports() const {
+        return must(is_on_ovs() ? "ovs-vsctl --bare --columns=name find port protected=true | grep -c ."
+                                : "bridge -j -d link | jq -r '[.[] | select(.isolated)] | length'");
     }
 
     [[nodiscard]] bool reaches(const std::string& options) const {
@@ -95,7 +115,16 @@ s.send({})')sh",
         must("kill $(cat /run/dump.pid)");
         return found;
     }
+
+private:
+    std::string driver_;
 };
+
+/// The kinds of bridges, each a subcase.
+#define CTL_ON_EACH_BRIDGE(driver)                           \
+    std::string driver;                                      \
+    SUBCASE("a bridge of the kernel") { driver = "native"; } \
+    SUBCASE("a bridge of Open vSwitch") { driver = "openvswitch"; }
 
 const std::string forged_arp = R"(arp("00:16:3e:00:00:01", "00:16:3e:66:66:66", "10.29.0.1"))";
 const std::string stolen_arp = R"(arp("00:16:3e:00:00:01", "00:16:3e:00:00:01", "10.29.0.1"))";
@@ -124,7 +153,8 @@ std::string touched(const Facts& before, const Facts& after) {
 
 TEST_CASE("frames with a forged MAC are dropped where the NIC is filtered, and only there") {
     CTL_SKIP_WITHOUT_SANDBOX();
-    const SecurityLab lab;
+    CTL_ON_EACH_BRIDGE(driver);
+    const SecurityLab lab(driver);
     lab.declare("");
     const Facts facts = lab.facts();
     REQUIRE(lab.comes_to_reach("10.29.0.6"));
@@ -150,12 +180,13 @@ TEST_CASE("frames with a forged MAC are dropped where the NIC is filtered, and o
     CHECK(touched(facts, lab.facts()) == "");
 
     lab.must_delete("/run/lab/stack.yaml");
-    CHECK(lab.must("nft list ruleset").empty());
+    if (!lab.is_on_ovs()) CHECK(lab.filters().empty());
 }
 
 TEST_CASE("a NIC whose addresses are filtered can't speak with others'") {
     CTL_SKIP_WITHOUT_SANDBOX();
-    const SecurityLab lab;
+    CTL_ON_EACH_BRIDGE(driver);
+    const SecurityLab lab(driver);
     lab.declare("");
     REQUIRE(lab.in_netns("rogue", "ip addr add 10.29.0.77/24 dev eth0; ip addr add fd29::77/64 nodad dev eth0").exit_code ==
             0);
@@ -165,7 +196,7 @@ TEST_CASE("a NIC whose addresses are filtered can't speak with others'") {
     CHECK(lab.arrives(stolen_advertisement, is_advertisement));
     CHECK(lab.arrives(router_advertisement, is_router));
 
-    const std::string file = lab.write("stack.yaml", stack("security.ipv4_filtering: true, security.ipv6_filtering: true"));
+    const std::string file = lab.file("security.ipv4_filtering: true, security.ipv6_filtering: true");
     REQUIRE(lab.apply(file).exit_code == 0);
     CHECK(lab.comes_to_reach("-I 10.29.0.5 10.29.0.6"));
     CHECK(lab.comes_to_reach("-I fd29::5 fd29::6"));
@@ -175,17 +206,18 @@ TEST_CASE("a NIC whose addresses are filtered can't speak with others'") {
     CHECK_FALSE(lab.arrives(stolen_arp, is_stolen_arp));
     CHECK_FALSE(lab.arrives(stolen_advertisement, is_advertisement));
     CHECK_FALSE(lab.arrives(router_advertisement, is_router));
-    CHECK(lab.must("nft list table bridge ctlports_sec0").find("ip saddr != 10.29.0.5 drop") != std::string::npos);
+    CHECK(lab.filters().find(lab.is_on_ovs() ? "nw_src=10.29.0.5 " : "ip saddr != 10.29.0.5 drop") != std::string::npos);
 }
 
 TEST_CASE("isolated ports reach the host and those that aren't isolated, but not each other") {
     CTL_SKIP_WITHOUT_SANDBOX();
-    const SecurityLab lab;
+    CTL_ON_EACH_BRIDGE(driver);
+    const SecurityLab lab(driver);
     lab.declare("security.port_isolation: true", "security.port_isolation: true");
     const Facts facts = lab.facts();
     CHECK(lab.comes_to_reach("10.29.0.1"));
     CHECK_FALSE(lab.reaches("10.29.0.6"));
-    CHECK(lab.must("bridge -j -d link | jq -r '[.[] | select(.isolated)] | length'") == "2\n");
+    CHECK(lab.isolated_ports() == "2\n");
     lab.declare("security.port_isolation: true");
     CHECK(lab.comes_to_reach("10.29.0.6"));
     lab.declare("security.port_isolation: true", "security.port_isolation: true");
@@ -194,13 +226,43 @@ TEST_CASE("isolated ports reach the host and those that aren't isolated, but not
     CHECK(touched(facts, lab.facts()) == "");
 
     // A bridge that is made again takes the flag with it; so does a port that somebody took out.
-    lab.must("ip link del sec0");
+    lab.must(lab.is_on_ovs() ? "ovs-vsctl del-br sec0" : "ip link del sec0");
     lab.must_apply("/run/lab/stack.yaml");
-    CHECK(lab.must("bridge -j -d link | jq -r '[.[] | select(.isolated)] | length'") == "2\n");
-    lab.must("bridge link set dev $(bridge -j link | jq -r '.[0].ifname') isolated off");
+    CHECK(lab.isolated_ports() == "2\n");
+    lab.must(lab.is_on_ovs() ? "ovs-vsctl set port $(ovs-vsctl list-ports sec0 | head -n 1) protected=false"
+                             : "bridge link set dev $(bridge -j link | jq -r '.[0].ifname') isolated off");
     CHECK(lab.planned("/run/lab/stack.yaml").size() == 1);
     lab.must_apply("/run/lab/stack.yaml");
-    CHECK(lab.must("bridge -j -d link | jq -r '[.[] | select(.isolated)] | length'") == "2\n");
+    CHECK(lab.isolated_ports() == "2\n");
+}
+
+TEST_CASE("flows that somebody deletes are put back by watch, and the flows of others stay") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const SecurityLab lab("openvswitch");
+    lab.must("mkdir -p /run/manifests && cp " +
+             lab.file("security.mac_filtering: true, security.ipv4_filtering: true, security.ipv6_filtering: true") +
+             " /run/manifests/stack.yaml");
+    lab.must("(" CTL_BINARY_DIR "/ctl watch /run/manifests > /run/watch.log 2>&1 & echo $! > /run/watch.pid)");
+    REQUIRE_MESSAGE(wait_until([&] { return lab.reaches("10.29.0.1"); }, std::chrono::seconds{60}),
+                    lab.must("cat /run/watch.log"));
+    const std::string flows = lab.filters();
+    CHECK(!flows.empty());
+    SUBCASE("by hand") {
+        lab.must("ovs-ofctl add-flow sec0 cookie=7,priority=3,udp,tp_dst=9,actions=drop");
+        lab.must("ovs-ofctl del-flows sec0 cookie=0x63746c0000000000/0xffffff0000000000");
+        CHECK_MESSAGE(wait_until([&] { return lab.filters() == flows; }), lab.must("cat /run/watch.log"));
+        lab.must("ovs-ofctl dump-flows sec0 | grep -q 'cookie=0x7,.*tp_dst=9'");
+    }
+    SUBCASE("with the switch, which forgets them when it restarts") {
+        lab.must(R"(kill $(cat /run/openvswitch/ovs-vswitchd.pid)
+            while test -e /run/openvswitch/ovs-vswitchd.pid; do sleep 0.05; done
+            export OVS_RUNDIR=/run/openvswitch OVS_LOGDIR=/run/openvswitch OVS_DBDIR=/run/openvswitch
+            ovs-vswitchd unix:$OVS_RUNDIR/db.sock --detach --pidfile --log-file > /dev/null 2>&1)");
+        CHECK_MESSAGE(wait_until([&] { return lab.filters() == flows; }, std::chrono::seconds{40}),
+                      lab.must("cat /run/watch.log"));
+    }
+    CHECK(lab.comes_to_reach("10.29.0.1"));
+    lab.must("kill $(cat /run/watch.pid)");
 }
 
 }  // namespace ctl::testing

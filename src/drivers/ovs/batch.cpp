@@ -296,11 +296,11 @@ private:
 
 }  // namespace
 
-std::vector<Status> apply_batch(Database& database, std::span<const Change> changes, const std::stop_token& stop) {
+std::vector<Status> apply_batch(Database& database, std::span<const Change* const> changes, const std::stop_token& stop) {
     std::vector<Job> jobs;
     std::vector<Job*> open;
     jobs.reserve(changes.size());
-    for (const Change& change : changes) jobs.push_back({&change});
+    for (const Change* change : changes) jobs.push_back({change});
     for (Job& job : jobs) {
         if (job.change->verb == Verb::stop) continue;
         if (stop.stop_requested())

@@ -11,7 +11,7 @@ namespace ctl::drivers::ovs {
 
 /// Makes the changes so in one transaction (two, where a port has to be unplugged first), and waits for ovs-vswitchd to
 /// have brought it about. An outcome per change, in their order.
-[[nodiscard]] std::vector<Status> apply_batch(Database& database, std::span<const diff::Change> changes,
+[[nodiscard]] std::vector<Status> apply_batch(Database& database, std::span<const diff::Change* const> changes,
                                               const std::stop_token& stop);
 
 }  // namespace ctl::drivers::ovs

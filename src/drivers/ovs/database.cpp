@@ -115,7 +115,7 @@ void Database::say_changed() const { raise_event(event_.get()); }
 
 void Database::live(const std::stop_token& stop) {
     start_library_once();
-    Connection connection(remote_, wake_.get());
+    Connection connection(remote_, wake_.get(), watches_flows_);
     for (;;) {
         const std::function<void(Connection&)>* work = nullptr;
         {
@@ -158,6 +158,8 @@ void Database::keep_up(Connection& connection) {
         seen_ = ctl_ovs_generation(connection.replica());
         say_changed();
     }
+    if (connection.switches().run()) say_changed();
+    connection.switches().wait();
     connection.block(nullptr, connection.replica() == nullptr && was_connected_ ? retry_at_ : -1);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -12,13 +13,15 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "drivers/ovs/ovs_shim.h"
+#include "drivers/ovs/switches.h"
 
 namespace ctl::drivers::ovs {
 
 /// What work on the database's own thread has: the replica, and ways to wait for it.
 class Connection {
 public:
-    Connection(std::string remote, int wake_fd) : remote_(std::move(remote)), wake_fd_(wake_fd) {}
+    Connection(std::string remote, int wake_fd, const std::atomic<bool>& is_watched)
+        : remote_(std::move(remote)), wake_fd_(wake_fd), switches_(remote_, is_watched) {}
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
     ~Connection() { drop(); }
@@ -38,10 +41,14 @@ public:
     [[nodiscard]] ctl_ovs* replica() const { return replica_; }
     void drop();
 
+    /// Connections to the bridges themselves.
+    [[nodiscard]] Switches& switches() { return switches_; }
+
 private:
     std::string remote_;
     int wake_fd_;
     ctl_ovs* replica_ = nullptr;
+    Switches switches_;
 };
 
 /// A thread that keeps a replica of the database up to date, and does what it is asked with it.
@@ -56,6 +63,8 @@ public:
     /// Does the work on the thread and waits for it to end. For one caller at a time.
     void run(const std::function<void(Connection&)>& work);
 
+    /// From now on changes of our flows are events too.
+    void watch_flows() { watches_flows_ = true; }
     /// Readable when the replica changed while no work was being done.
     [[nodiscard]] int event_fd() const { return event_.get(); }
     /// True if it did.
@@ -71,6 +80,7 @@ private:
     Fd wake_;
     std::mutex mutex_;
     std::condition_variable done_;
+    std::atomic<bool> watches_flows_ = false;
     const std::function<void(Connection&)>* work_ = nullptr;
     // Of the thread itself.
     unsigned seen_ = 0;

@@ -73,10 +73,11 @@ static void replicate(struct ovsdb_idl* idl) {
         &ovsrec_port_col_interfaces,       &ovsrec_port_col_tag,
         &ovsrec_port_col_trunks,           &ovsrec_port_col_vlan_mode,
         &ovsrec_port_col_fake_bridge,      &ovsrec_port_col_external_ids,
-        &ovsrec_interface_col_name,        &ovsrec_interface_col_type,
-        &ovsrec_interface_col_options,     &ovsrec_interface_col_mac,
-        &ovsrec_interface_col_mtu,         &ovsrec_interface_col_mtu_request,
-        &ovsrec_interface_col_error,       &ovsrec_interface_col_ofport};
+        &ovsrec_port_col_protected_,       &ovsrec_interface_col_name,
+        &ovsrec_interface_col_type,        &ovsrec_interface_col_options,
+        &ovsrec_interface_col_mac,         &ovsrec_interface_col_mtu,
+        &ovsrec_interface_col_mtu_request, &ovsrec_interface_col_error,
+        &ovsrec_interface_col_ofport};
     for (size_t i = 0; i < ARRAY_SIZE(columns); ++i) ovsdb_idl_add_column(idl, columns[i]);
 }
 
@@ -184,6 +185,7 @@ static void visit_port(const struct ovsrec_bridge* bridge, const struct ovsrec_p
         .tag = row->n_tag > 0 ? *row->tag : -1,
         .mtu = mtu_of(interface),
         .ifindex = smap_get_int(&row->external_ids, ifindex_key, 0),
+        .isolated = row->protected_,
         .fake_bridge = row->fake_bridge,
         .error = interface->error,
         .ofport = ofport_of(interface),
@@ -334,6 +336,7 @@ void ctl_ovs_put_port(struct ctl_ovs_txn* txn, const struct ctl_ovs_port* port, 
     if (fields & CTL_OVS_TAG) ovsrec_port_set_tag(row, &port->tag, port->tag >= 0 ? 1 : 0);
     if (fields & CTL_OVS_TRUNKS) ovsrec_port_set_trunks(row, port->trunks, port->n_trunks);
     if (fields & CTL_OVS_VLAN_MODE) ovsrec_port_set_vlan_mode(row, port->vlan_mode);
+    if (fields & CTL_OVS_ISOLATED) ovsrec_port_set_protected_(row, port->isolated);
     if (fields & CTL_OVS_FAKE_BRIDGE) ovsrec_port_set_fake_bridge(row, port->fake_bridge);
     if (fields & (CTL_OVS_MARK | CTL_OVS_IFINDEX)) set_port_ids(row, port, fields);
     if (interface == NULL) return;

@@ -39,6 +39,7 @@ struct ctl_ovs_port {
     int64_t tag; /* -1: none */
     int64_t mtu;
     int64_t ifindex; /* external_ids:ctl-ifindex: of the link that was there when the port was made */
+    int isolated;    /* the database's word is protected */
     int fake_bridge;
     const char* error; /* read only, as ofport */
     int64_t ofport;
@@ -59,7 +60,8 @@ enum ctl_ovs_field {
     CTL_OVS_TRUNKS = 1 << 10,
     CTL_OVS_VLAN_MODE = 1 << 11,
     CTL_OVS_FAKE_BRIDGE = 1 << 12,
-    CTL_OVS_IFINDEX = 1 << 13
+    CTL_OVS_IFINDEX = 1 << 13,
+    CTL_OVS_ISOLATED = 1 << 14
 };
 
 enum ctl_ovs_outcome { CTL_OVS_PENDING, CTL_OVS_DONE, CTL_OVS_NOTHING, CTL_OVS_AGAIN, CTL_OVS_FAILED };

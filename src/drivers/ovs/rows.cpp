@@ -66,6 +66,7 @@ void add_port(Rows& rows, const ctl_ovs_port& seen) {
     port.trunks.emplace();
     for (const auto vlan : trunks) port.trunks->push_back(std::to_string(vlan));
     port.vlan_mode = text_of(seen.vlan_mode);
+    port.isolated = seen.isolated != 0;
     port.fake_bridge = seen.fake_bridge != 0;
     if (seen.mac != nullptr) port.mac = model::parse_mac(seen.mac);
     port.mtu = positive(seen.mtu);
@@ -87,15 +88,11 @@ struct Column {
 constexpr std::array bridge_columns{Column{"datapath", CTL_OVS_DATAPATH}, Column{"mac", CTL_OVS_MAC},
                                     Column{"mtu", CTL_OVS_MTU}, Column{"controllers", CTL_OVS_CONTROLLERS},
                                     Column{"fail_mode", CTL_OVS_FAIL_MODE}};
-constexpr std::array port_columns{Column{"bridge", CTL_OVS_BRIDGE},
-                                  Column{"type", CTL_OVS_TYPE},
-                                  Column{"options", CTL_OVS_OPTIONS},
-                                  Column{"tag", CTL_OVS_TAG},
-                                  Column{"trunks", CTL_OVS_TRUNKS},
-                                  Column{"vlan_mode", CTL_OVS_VLAN_MODE},
-                                  Column{"fake_bridge", CTL_OVS_FAKE_BRIDGE},
-                                  Column{"mac", CTL_OVS_MAC},
-                                  Column{"mtu", CTL_OVS_MTU}};
+constexpr std::array port_columns{Column{"bridge", CTL_OVS_BRIDGE},     Column{"type", CTL_OVS_TYPE},
+                                  Column{"options", CTL_OVS_OPTIONS},   Column{"tag", CTL_OVS_TAG},
+                                  Column{"trunks", CTL_OVS_TRUNKS},     Column{"vlan_mode", CTL_OVS_VLAN_MODE},
+                                  Column{"isolated", CTL_OVS_ISOLATED}, Column{"fake_bridge", CTL_OVS_FAKE_BRIDGE},
+                                  Column{"mac", CTL_OVS_MAC},           Column{"mtu", CTL_OVS_MTU}};
 
 template <typename Accept>
 unsigned sum(ObjectKind kind, const Accept& accept) {
@@ -163,6 +160,7 @@ PortRow::PortRow(const std::string& name, const OvsPort& port, const std::string
     row_.tag = port.tag.value_or(-1);
     row_.mtu = port.mtu.value_or(0);
     row_.ifindex = ifindex;
+    row_.isolated = port.isolated.value_or(false) ? 1 : 0;
     row_.fake_bridge = port.fake_bridge.value_or(false) ? 1 : 0;
 }
 

@@ -72,14 +72,19 @@ TEST_CASE("a network that isn't ctl's has no report") {
 TEST_CASE("a fake bridge's ports are those of its VLAN") {
     const model::HostState state{
         {id("ovs_port/vlan409"), of_network(model::OvsPort{.bridge = "ovs0", .tag = 409, .fake_bridge = true}, "vlan409")},
+        {id("ovs_flows/vlan409"),
+         of_network(model::OvsFlows{.bridge = "ovs0", .flows = std::vector<std::string>(7)}, "vlan409")},
         {id("ovs_port/veth1"), ours(model::OvsPort{.bridge = "ovs0", .tag = 409})},
-        {id("ovs_port/veth2"), ours(model::OvsPort{.bridge = "ovs0", .tag = 5})}};
+        {id("ovs_port/veth2"), ours(model::OvsPort{.bridge = "ovs0", .tag = 5})},
+        {id("ovs_port/veth3"), foreign(model::OvsPort{.bridge = "ovs0", .tag = 409, .plugged = false})}};
     const auto report = cli::report_network(state, "vlan409");
     REQUIRE(report);
     CHECK(report->type == "fake bridge of ovs0, VLAN 409");
-    REQUIRE(report->ports.size() == 1);
+    REQUIRE(report->ports.size() == 2);
     CHECK(report->ports.front().name == "veth1");
     CHECK(report->ports.front().vlan == "409");
+    CHECK(report->stale == std::vector<std::string>{"veth3"});
+    CHECK(cli::to_text(*report, {}).find("Flows        7\n") != std::string::npos);
 }
 
 TEST_CASE("a macvlan network's NICs are attached without a port, their counters seen from inside") {

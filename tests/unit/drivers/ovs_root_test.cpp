@@ -1,5 +1,3 @@
-#include "drivers/ovs/driver.h"
-
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -14,10 +12,7 @@
 
 #include "base/fd.h"
 #include "drivers/api/mark.h"
-#include "drivers/ovs/datapath.h"
-#include "support/open_vswitch.h"
-#include "support/own_namespaces.h"
-#include "support/skip.h"
+#include "ovs_world.h"
 #include "support/wait.h"
 
 // The driver on an ovsdb-server and an ovs-vswitchd, with the userspace datapath where the kernel has none; what comes of
@@ -26,20 +21,7 @@
 namespace ctl::drivers {
 namespace {
 
-using diff::Change;
-using diff::Verb;
-using model::ObjectId;
-using model::ObjectKind;
-using model::OvsBridge;
-using model::OvsPort;
-using testing::OpenVswitch;
-using testing::sh;
 using testing::wait_until;
-
-#define SKIP_WITHOUT_NAMESPACES() \
-    CTL_SKIP_IF(!ctl::testing::enter_own_namespaces().empty(), ctl::testing::enter_own_namespaces())
-
-const model::ResourceRef owner{"lab", "Network", "ovs-br0"};
 
 /// A socket in the place of whatever was there.
 Fd listening_at(const std::string& path) {
@@ -53,82 +35,6 @@ Fd listening_at(const std::string& path) {
     REQUIRE(::listen(fd.get(), 8) == 0);
     return fd;
 }
-
-std::unique_ptr<Driver> driver_on(const std::string& database) {
-    auto driver = make_ovs_driver({"/nonexistent", "/nonexistent", "/nonexistent", database});
-    REQUIRE(driver);
-    return std::move(*driver);
-}
-
-ObjectId bridge_id(const std::string& name) { return {ObjectKind::ovs_bridge, name}; }
-ObjectId port_id(const std::string& name) { return {ObjectKind::ovs_port, name}; }
-
-Change change(Verb verb, ObjectId id, std::optional<model::Object> object = std::nullopt) {
-    Change made;
-    made.id = std::move(id);
-    made.verb = verb;
-    if (object) {
-        made.desired.edit().object = std::move(*object);
-        made.desired.edit().owner = owner;
-    }
-    return made;
-}
-
-Change update(ObjectId id, const model::Object& object, std::initializer_list<const char*> fields) {
-    Change made = change(Verb::update, std::move(id), object);
-    for (const auto& view : model::fields_of(object))
-        for (const char* name : fields)
-            if (view.name == name) made.fields.push_back({name, std::nullopt, view.value, view.effect, {}, {}});
-    return made;
-}
-
-OvsPort port_of(const std::string& bridge, const std::string& type = "system") {
-    OvsPort port;
-    port.bridge = bridge;
-    port.type = type;
-    return port;
-}
-
-/// A host with Open vSwitch and the driver on it.
-struct World {
-    OpenVswitch ovs{"/run/ovs"};
-    std::unique_ptr<Driver> driver = driver_on(ovs.remote());
-
-    std::vector<Status> apply(const std::vector<Change>& changes) const {
-        std::vector<Status> outcomes(changes.size(), Error(ErrorCode::internal, "not reported"));
-        driver->apply(changes, [&](std::size_t i, Status outcome) { outcomes[i] = std::move(outcome); }, {});
-        return outcomes;
-    }
-    void must_apply(const std::vector<Change>& changes) const {
-        for (const auto& outcome : apply(changes)) {
-            const std::string why = outcome ? "" : outcome.error().str();
-            REQUIRE_MESSAGE(outcome.has_value(), why);
-        }
-    }
-    std::string failure(const Change& one) const {
-        const auto outcomes = apply({one});
-        return outcomes.front() ? "" : outcomes.front().error().str();
-    }
-    model::HostState observe() const {
-        auto state = driver->observe({}, {});
-        REQUIRE(state);
-        return std::move(*state);
-    }
-    template <typename T>
-    std::optional<T> see(const ObjectId& id) const {
-        const auto state = observe();
-        const auto found = state.find(id);
-        return found != state.end() ? std::optional(std::get<T>(found->second.object)) : std::nullopt;
-    }
-};
-
-OvsBridge some_bridge() { return {.datapath = ovs::kernel_has_datapath() ? "system" : "netdev"}; }
-
-void make_veth(const std::string& name, const std::string& peer) {
-    sh("ip link add " + name + " type veth peer name " + peer + " && ip link set " + name + " up && ip link set " + peer +
-       " up");
-}
-void drop_link(const std::string& name) { sh("ip link del " + name + " 2>/dev/null || true"); }
 
 }  // namespace
 

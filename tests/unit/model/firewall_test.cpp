@@ -337,7 +337,15 @@ TEST_CASE("faults of NAT keys and of NICs' security are told") {
     CHECK(faults_of_nic("security.ipv4_filtering: true") == "2:filter-without-address");
     CHECK(faults_of_nic("security.ipv6_filtering: true", "ipv4.address: 10.28.0.1/24, ipv6.address: none").empty());
     CHECK(faults_of_nic("ipv4.address: none, security.ipv4_filtering: true").empty());
-    CHECK(faults_of_nic("security.mac_filtering: true", "bridge.driver: openvswitch") == "2:unsupported");
+    const auto on_switch = [](const std::string& keys) {
+        return faults_of_nic("security.mac_filtering: true, security.port_isolation: true",
+                             "bridge.driver: openvswitch" + keys);
+    };
+    CHECK(on_switch("").empty());
+    CHECK(on_switch(", openvswitch.fail_mode: standalone").empty());
+    CHECK(on_switch(", openvswitch.fail_mode: secure") == "2:filter-with-controller 2:filter-with-controller");
+    CHECK(on_switch(", openvswitch.controllers: 'tcp:10.0.0.5:6653'") ==
+          "2:filter-with-controller 2:filter-with-controller");
     CHECK(faults_on_ground(
               "containers: [{name: web, image: busybox, devices: {eth0: {type: nic, nictype: bridged, parent: br7,\n"
               "  security.mac_filtering: true, security.port_isolation: false}}}]\n") == "2:security-parent");

@@ -133,7 +133,9 @@ TEST_CASE("the datapath that a bridge of Open vSwitch has stays, whatever a new 
         return std::get<model::OvsBridge>(prepared.desired.at(br0).object).datapath;
     };
     CHECK(datapath_of(bench.prepared(stack)) == "system");
-    bench.host.state[br0].object = model::OvsBridge{.datapath = "netdev"};
+    model::OvsBridge in_user_space;
+    in_user_space.datapath = "netdev";
+    bench.host.state[br0].object = in_user_space;
     const auto prepared = bench.prepared(stack);
     CHECK(datapath_of(prepared) == "netdev");
     CHECK(prepared.allocations.at("datapath/br0") == "netdev");
