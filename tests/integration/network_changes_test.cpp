@@ -1,0 +1,156 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "lab.h"
+
+// One key of a network after the other is set on a running stack and taken back: the plan says what that costs, and neither
+// links nor addresses nor rules nor services that it does not speak of are touched.
+
+namespace ctl::testing {
+namespace {
+
+using Lines = std::vector<std::string>;
+using Keys = std::set<std::string>;
+
+const std::string base_stack = R"(stack: changes
+storage_pools: [{name: default, driver: dir}]
+images: [{name: busybox, source: {type: busybox}}]
+network_acls:
+- name: web
+  ingress: [{action: allow, protocol: tcp, destination_port: "80", state: enabled}]
+networks:
+- name: br0
+  config:
+    ipv4.address: 10.50.0.1/24
+    ipv6.address: fd42:50::1/64
+    ipv4.nat: true
+    # of br0
+- name: br1
+  config: {ipv4.address: 10.51.0.1/24, ipv6.address: none}
+profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
+containers:
+- name: a
+  image: busybox
+  profiles: [default]
+  devices: {eth0: {type: nic, network: br0, host_name: veth-a, ipv4.address: 10.50.0.11}}
+- name: b
+  image: busybox
+  profiles: [default]
+  devices: {eth0: {type: nic, network: br1, host_name: veth-b, ipv4.address: 10.51.0.11}}
+)";
+
+/// What Lab::facts() leaves out: rules, services and parameters of networks.
+constexpr const char* ask_for_network_facts = R"sh(
+nft list tables | while read -r _ family table; do
+    printf 'table/%s\t%s\n' "$table" "$(nft -s list table "$family" "$table" | sha256sum)"
+done
+for directory in /var/lib/ctl/networks/*/; do
+    name=$(basename "$directory")
+    [ -e "$directory/pid" ] || continue
+    printf 'dns/%s process\t%s\n' "$name" "$(cat "$directory/pid")"
+    find "$directory" -type f ! -name pid ! -name '*leases*' | while read -r file; do
+        printf 'dns/%s %s\t%s\n' "$name" "$(basename "$file")" "$(sha256sum < "$file")"
+    done
+done
+for link in br0 br1; do
+    for family in ipv4 ipv6; do
+        printf 'sysctl/%s %s forwarding\t%s\n' "$link" "$family" "$(cat "/proc/sys/net/$family/conf/$link/forwarding")"
+    done
+done
+true
+)sh";
+
+Facts facts_of(const Lab& lab) {
+    Facts facts = lab.facts();
+    const std::string lines = lab.must(ask_for_network_facts);
+    for (const std::string_view line : split(lines, '\n'))
+        if (const std::size_t tab = line.find('\t'); tab != std::string_view::npos)
+            facts.emplace(line.substr(0, tab), line.substr(tab + 1));
+    // What the containers' clients do with their leases is their own affair.
+    std::erase_if(facts, [](const auto& fact) { return fact.first.find(":eth0 addresses") != std::string::npos; });
+    return facts;
+}
+
+std::string str(const Lines& lines) { return "\n  " + joined(lines, "\n  ") + "\n"; }
+std::string str(const Keys& keys) { return str(Lines(keys.begin(), keys.end())); }
+
+struct Row {
+    std::string keys;  ///< one more line, or several, under br0's config
+    Lines planned;
+    Keys changed;
+};
+
+void check_row(const Lab& lab, const Row& row) {
+    INFO(row.keys);
+    std::string text = base_stack;
+    const std::string hole = "    # of br0\n";
+    // A key that the network has already gets another value.
+    const std::string key = row.keys.substr(0, row.keys.find(':') + 1);
+    if (const std::size_t line = text.find("    " + key); line != std::string::npos && line < text.find(hole))
+        text.erase(line, text.find('\n', line) + 1 - line);
+    text.replace(text.find(hole), hole.size(), "    " + row.keys + "\n");
+
+    const Facts before = facts_of(lab);
+    const std::string file = lab.write("stack.yaml", text);
+    const Lines planned = lab.planned(file);
+    CHECK_MESSAGE(planned == row.planned, row.keys, ": planned:", str(planned), "not:", str(row.planned));
+    lab.must_apply(file);
+    const Keys changed = changed_keys(before, facts_of(lab));
+    CHECK_MESSAGE(changed == row.changed, row.keys, ": changed:", str(changed), "not:", str(row.changed));
+
+    lab.write("stack.yaml", base_stack);
+    lab.must_apply(file);
+    Keys still = changed_keys(before, facts_of(lab));
+    // What starts again is another process.
+    if (row.changed.contains("dns/br0 process")) still.erase("dns/br0 process");
+    CHECK_MESSAGE(still.empty(), row.keys, ": not taken back:", str(still));
+}
+
+}  // namespace
+
+TEST_CASE("a key of a network changes while the network is in use, and what it does not speak of is left alone") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.must("ip link add ext0 type veth peer name ext1 && ip link set ext0 up && ip link set ext1 up");
+    lab.must_apply(lab.write("stack.yaml", base_stack));
+
+    const Lines service{"dns_service/br0 update restart: options changed"};
+    const Keys served{"dns/br0 process", "dns/br0 dnsmasq.conf"};
+    check_row(lab, {"ipv4.dhcp.expiry: 30m", service, served});
+    check_row(lab, {"ipv4.dhcp.gateway: 10.50.0.2", service, served});
+    check_row(lab, {"ipv4.dhcp.ranges: 10.50.0.100-10.50.0.150", service, served});
+    check_row(lab, {"ipv6.dhcp.stateful: true", service, served});
+    check_row(lab, {"dns.domain: lab.example", service, served});
+    check_row(lab, {"dns.mode: dynamic", service, served});
+    check_row(lab, {"dns.search: lab.example", service, served});
+    check_row(lab, {"raw.dnsmasq: log-dhcp", service, served});
+
+    const Lines rules{"nft_table/inet ctl_br0 update live: rules changed"};
+    const Keys ruled{"table/ctl_br0"};
+    check_row(lab, {"ipv4.firewall: false", rules, ruled});
+    check_row(lab, {"ipv4.nat: false", rules, ruled});
+    check_row(lab, {"ipv4.nat.address: 192.0.2.7", rules, ruled});
+    check_row(lab, {"ipv4.nat.order: after", rules, ruled});
+    check_row(lab, {"ipv6.nat: true", rules, ruled});
+    check_row(lab, {"ipv6.firewall: false", rules, ruled});
+    check_row(lab, {"security.acls: web", rules, ruled});
+
+    check_row(lab, {"bridge.hwaddr: 00:16:3e:00:50:01", {}, {}});
+    check_row(lab, {"bridge.mtu: 1400", {}, {}});
+    check_row(lab, {"bridge.external_interfaces: ext0", {}, {}});
+    check_row(lab, {"ipv4.address: 10.50.0.3/24", {}, {}});
+    check_row(lab, {"ipv6.address: none", {}, {}});
+    check_row(lab, {"ipv4.routing: false", {}, {}});
+    check_row(lab, {"ipv6.routing: false", {}, {}});
+    check_row(lab, {"ipv4.dhcp: false", {}, {}});
+    check_row(lab, {"ipv6.dhcp: false", {}, {}});
+    check_row(lab, {"user.note: seen", {}, {}});
+    check_row(lab,
+              {"tunnel.t.protocol: vxlan\n    tunnel.t.id: 5\n    tunnel.t.local: 10.51.0.1\n    tunnel.t.remote: 10.51.0.9",
+               {},
+               {}});
+}
+
+}  // namespace ctl::testing
