@@ -85,13 +85,13 @@ std::vector<NetworkReport::Port> ports_of(const HostState& observed, const std::
     return ports;
 }
 
-/// Ours go with their container; whose these were, who made them knows.
+/// Ours go with their container; whose these were, who made them knows. The switch itself may not have noticed.
 std::vector<std::string> stale_ports(const HostState& observed, const std::string& network) {
     std::vector<std::string> names;
     for (const auto& [id, entry] : observed) {
         const auto* port = std::get_if<OvsPort>(&entry.object);
-        const bool is_stale = port != nullptr && entry.mark == model::Mark::none && port->plugged == false;
-        if (is_stale && is_on(observed, *port, network)) names.push_back(id.name);
+        if (port == nullptr || entry.mark != model::Mark::none || port->type != "system") continue;
+        if (find_object<Link>(observed, id.name) == nullptr && is_on(observed, *port, network)) names.push_back(id.name);
     }
     return names;
 }

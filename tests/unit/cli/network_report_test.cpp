@@ -76,7 +76,7 @@ TEST_CASE("a fake bridge's ports are those of its VLAN") {
          of_network(model::OvsFlows{.bridge = "ovs0", .flows = std::vector<std::string>(7)}, "vlan409")},
         {id("ovs_port/veth1"), ours(model::OvsPort{.bridge = "ovs0", .tag = 409})},
         {id("ovs_port/veth2"), ours(model::OvsPort{.bridge = "ovs0", .tag = 5})},
-        {id("ovs_port/veth3"), foreign(model::OvsPort{.bridge = "ovs0", .tag = 409, .plugged = false})}};
+        {id("ovs_port/veth3"), foreign(model::OvsPort{.bridge = "ovs0", .type = "system", .tag = 409})}};
     const auto report = cli::report_network(state, "vlan409");
     REQUIRE(report);
     CHECK(report->type == "fake bridge of ovs0, VLAN 409");
