@@ -139,7 +139,7 @@ const std::string is_forged_arp = "arp and arp[8:4] = 0x00163e66";
 const std::string is_stolen_arp = "arp and ether src 00:16:3e:00:00:01 and arp[14:4] = 0x0a1d0001";
 const std::string is_advertisement =
     "icmp6 and ip6[40] = 136 and ether src 00:16:3e:00:00:01 and ether dst 33:33:00:00:00:01";
-const std::string is_router = "icmp6 and ip6[40] = 134";
+const std::string is_router = "icmp6 and ip6[40] = 134 and ether src 00:16:3e:00:00:01";
 
 /// What was touched between the two. Addresses are left out: a NIC takes another one of the prefix that it hears of.
 std::string touched(const Facts& before, const Facts& after) {

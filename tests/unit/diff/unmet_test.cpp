@@ -75,7 +75,7 @@ TEST_CASE("a long list or map is shown a member a line, and only what comes and 
           "          out: iifname br0 accept\n");
     const auto value = [](const model::Entry& entry) { return model::fields_of(entry.object).at(1).value; };
     const diff::Change change{.id = id("nft_table/t"),
-                              .fields = {{.name = "chains", .from = value(before), .to = value(after)}}};
+                              .fields = {{.name = "chains", .from = value(before), .to = value(after), .where = {}}}};
     CHECK(to_text(change, {}) ==
           "  ~ nft_table/t will be updated\n"
           "      ~ chains:   (live, changed)\n"

@@ -70,7 +70,7 @@ std::vector<fs::path> make_cgroups(const std::string& name) {
         // it.
         fs::create_directory(own / leaf);
         std::istringstream controllers(get(own / "cgroup.controllers"));
-        for (std::string name; controllers >> name;) put(own / "cgroup.subtree_control", "+" + name);
+        for (std::string one; controllers >> one;) put(own / "cgroup.subtree_control", "+" + one);
     }
     return made;
 }
