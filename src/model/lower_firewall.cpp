@@ -43,6 +43,7 @@ public:
 
     void lower() {
         for (const Side& side : sides_) {
+            refuse_routing(side);
             lower_forwards(side);
             lower_nat(side);
         }
@@ -83,6 +84,20 @@ private:
                                         address ? fmt::format("snat {} to {}", ip, address->str()) : "masquerade"));
     }
 
+    [[nodiscard]] bool routes(const Side& side) const {
+        return bool_value(network_.config, key_of(side.family, "routing"), true);
+    }
+
+    /// The kernel's own switch concerns what comes from the network only, and of IPv6 all interfaces at once.
+    void refuse_routing(const Side& side) {
+        if (routes(side) || !side.firewall) return;
+        remember(value(side.family, "routing"));
+        chains_.base("forward", "filter hook forward priority filter");
+        const std::string_view protocol = side.family == Family::v4 ? "ipv4" : "ipv6";
+        for (const std::string_view way : {"iifname", "oifname"})
+            chains_.rule("forward", fmt::format("{} {} meta nfproto {} drop", way, interface(), protocol));
+    }
+
     /// Who translates the addresses of its containers does not show them to others: new connections from outside are for
     /// forwards and ACLs to let in.
     void close_to_others(const Side& side) {
@@ -97,7 +112,7 @@ private:
 
     /// Answers come in by whatever interface leads out, and that has to forward too.
     void let_through(const Side& side) {
-        if (!bool_value(network_.config, key_of(side.family, "routing"), true)) return;
+        if (!routes(side)) return;
         const std::string name = side.family == Family::v4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
         const ResourceRef owner{lowering_.stack.name, "Network", network_.name.text};
         // Several networks of the stack want it; the first by name owns it, or taking one of them out would be a change.

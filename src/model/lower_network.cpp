@@ -80,9 +80,14 @@ void lower_routing(Lowering& lowering, const resource::Network& network, const R
     const std::string& name = network.name.text;
     for (const auto& [family, key] : {std::pair{IpAddress::Family::v4, "ipv4"}, std::pair{IpAddress::Family::v6, "ipv6"}}) {
         if (!has_family(lowering.network_addresses[name], family)) continue;
-        if (!bool_value(network.config, fmt::format("{}.routing", key), true)) continue;
-        Entry& entry = lowering.add({ObjectKind::sysctl, interface_sysctl(key, name, "forwarding")}, Sysctl{.value = "1"},
-                                    owner, network.name.where);
+        const Value* said = find_value(network.config, fmt::format("{}.routing", key));
+        const bool routes = said == nullptr || parse_bool(said->text).value_or(true);
+        // Of IPv6 the kernel routes on all interfaces or none: there the firewall keeps one out. And a link that is no
+        // router's would listen to what containers announce.
+        if (!routes && family == IpAddress::Family::v6) continue;
+        Entry& entry = lowering.add({ObjectKind::sysctl, interface_sysctl(key, name, "forwarding")},
+                                    Sysctl{.value = routes ? "1" : "0"}, owner, network.name.where);
+        if (said != nullptr) entry.places["value"] = said->where;
         entry.borrowed = true;
         entry.needs = {{{ObjectKind::link, name}, Bond::reapply}, {maker, Bond::reapply}};
     }

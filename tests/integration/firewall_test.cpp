@@ -120,6 +120,15 @@ TEST_CASE("containers reach the LAN by NAT, and the LAN does not reach them even
         CHECK(lab.lan_pings(web));
         CHECK(lab.rules().empty());
     }
+    SUBCASE("a network that does not route is for its containers and the host") {
+        lab.declare("ipv4.routing: false");
+        CHECK(lab.in_netns("web", "ping -c 1 -W 1 " + lan).exit_code != 0);
+        CHECK_FALSE(lab.lan_pings(web));
+        CHECK(lab.pings("web", db));
+        CHECK(lab.pings("", web));
+        lab.declare("");
+        CHECK(lab.pings("web", lan));
+    }
     SUBCASE("what others had in nftables is left as it was, whatever we do") {
         lab.must(
             "nft 'table inet mine { chain input { type filter hook input priority 0; tcp dport 4444 counter drop; }; }'");

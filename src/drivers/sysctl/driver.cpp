@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <numeric>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/text.h"
@@ -88,6 +90,12 @@ Status go_on_hearing_routers() {
     return ok();
 }
 
+/// What the kernel copies to every interface goes before what is set on a single one.
+bool is_for_all(const std::string& name) {
+    return name == "net.ipv4.ip_forward" || name.find(".conf.all.") != std::string::npos ||
+           name.find(".conf.default.") != std::string::npos;
+}
+
 Status set(const Change& change) {
     const auto* wanted = change.desired ? std::get_if<Sysctl>(&change.desired->object) : nullptr;
     if (wanted == nullptr || !wanted->value) return give_back(change);
@@ -130,7 +138,10 @@ public:
     }
 
     void apply(std::span<const Change> changes, const Report& report, std::stop_token stop) override {
-        for (std::size_t i = 0; i < changes.size(); ++i) {
+        std::vector<std::size_t> order(changes.size());
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        std::stable_partition(order.begin(), order.end(), [&](std::size_t i) { return is_for_all(changes[i].id.name); });
+        for (const std::size_t i : order) {
             const Change& change = changes[i];
             Status outcome;
             if (stop.stop_requested()) outcome = Error(ErrorCode::cancelled, "interrupted before it began");

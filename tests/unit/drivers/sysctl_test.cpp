@@ -62,6 +62,23 @@ TEST_CASE("a parameter is observed by name only, set, and one that is missing is
     }
 }
 
+TEST_CASE("what concerns all interfaces is set before what concerns one, which it would undo") {
+    const std::string reason = ctl::testing::enter_own_namespaces();
+    CTL_SKIP_IF(!reason.empty(), reason);
+    const auto driver = std::move(*make_sysctl_driver({}));
+    const auto update = [](const std::string& name, const std::string& value) {
+        diff::Change change;
+        change.id = {ObjectKind::sysctl, name};
+        change.verb = diff::Verb::update;
+        change.desired.edit().object = Sysctl{.value = value};
+        return change;
+    };
+    driver->apply(std::vector{update("net.ipv4.conf.lo.forwarding", "0"), update("net.ipv4.ip_forward", "1")},
+                  [](std::size_t, const Status& outcome) { CHECK(outcome.has_value()); }, {});
+    CHECK(ctl::testing::sh("cat /proc/sys/net/ipv4/ip_forward") == "1");
+    CHECK(ctl::testing::sh("cat /proc/sys/net/ipv4/conf/lo/forwarding") == "0");
+}
+
 TEST_CASE("an interface's parameter that is given back has what a new interface would have") {
     const std::string reason = ctl::testing::enter_own_namespaces();
     CTL_SKIP_IF(!reason.empty(), reason);
