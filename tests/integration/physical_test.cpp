@@ -152,21 +152,22 @@ TEST_CASE("a NIC is never lost, wherever ctl is killed while it lends it or take
     MESSAGE(lending, " changing calls to lend it, ", giving_back, " to take it back");
     constexpr int killed = 128 + 9;
     long kills = 0;
-    // What was interrupted is in turn completed and given up.
-    for (long n = 1; n <= lending; ++n) {
+    // At every other call, there at the odd and here at the even ones; what was interrupted is in turn completed and given
+    // up.
+    for (long n = 1; n <= lending; n += 2) {
         CAPTURE(n);
         check_is_back();
         kills += dying(with, n) == killed;
-        if (n % 2 == 0) check_is_lent();
+        if (n % 4 == 1) check_is_lent();
     }
-    for (long n = 1; n <= giving_back; ++n) {
+    for (long n = 2; n <= giving_back; n += 2) {
         CAPTURE(n);
         check_is_lent();
         kills += dying(without, n) == killed;
-        if (n % 2 == 0) check_is_back();
+        if (n % 4 == 0) check_is_back();
     }
     check_is_back();
-    CHECK(kills > (lending + giving_back) * 3 / 4);
+    CHECK(kills > (lending + giving_back) * 3 / 8);
 }
 
 }  // namespace ctl::testing
