@@ -129,6 +129,7 @@ Status unlink_if_there(const std::string& path) {
 Status remove_beside(const std::string& source) {
     const std::string aside = beside(source);
     CTL_TRY(unlink_if_there(mark_path(aside)));
+    CTL_TRY(unlink_if_there(path_aside(mark_path(aside)).native()));
     if (::rmdir(aside.c_str()) != 0 && errno != ENOENT)
         return system_error(errno, fmt::format("delete directory {}", ctl::quoted(aside)));
     return ok();
