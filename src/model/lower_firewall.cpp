@@ -94,8 +94,9 @@ private:
         remember(value(side.family, "routing"));
         chains_.base("forward", "filter hook forward priority filter");
         const std::string_view protocol = side.family == Family::v4 ? "ipv4" : "ipv6";
-        for (const std::string_view way : {"iifname", "oifname"})
-            chains_.rule("forward", fmt::format("{} {} meta nfproto {} drop", way, interface(), protocol));
+        // What stays on the bridge may pass here too, on hosts that have bridged frames filtered.
+        chains_.rule("forward", fmt::format("iifname {0} oifname != {0} meta nfproto {1} drop", interface(), protocol));
+        chains_.rule("forward", fmt::format("iifname != {0} oifname {0} meta nfproto {1} drop", interface(), protocol));
     }
 
     /// Who translates the addresses of its containers does not show them to others: new connections from outside are for

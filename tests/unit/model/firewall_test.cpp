@@ -127,8 +127,8 @@ TEST_CASE("each of the NAT keys shows in the rules") {
     const auto closed = rules("ipv4.routing: false");
     CHECK(!has(closed, ObjectKind::sysctl, "net.ipv4.ip_forward"));
     CHECK(object<Sysctl>(closed, "net.ipv4.conf.lab0.forwarding").value == "0");
-    CHECK(contains(chain(closed, "ctl_lab0", "forward"), "iifname \"lab0\" meta nfproto ipv4 drop"));
-    CHECK(contains(chain(closed, "ctl_lab0", "forward"), "oifname \"lab0\" meta nfproto ipv4 drop"));
+    CHECK(contains(chain(closed, "ctl_lab0", "forward"), "iifname \"lab0\" oifname != \"lab0\" meta nfproto ipv4 drop"));
+    CHECK(contains(chain(closed, "ctl_lab0", "forward"), "iifname != \"lab0\" oifname \"lab0\" meta nfproto ipv4 drop"));
     const auto v6 = rules("ipv6.address: \"fd42::1/64\", ipv6.nat: true, ipv6.nat.address: \"2001:db8::1\"");
     CHECK(contains(chain(v6, "ctl_lab0", "postrouting"),
                    "ip6 saddr fd42::/64 ip6 daddr != fd42::/64 snat ip6 to 2001:db8::1"));
