@@ -19,9 +19,11 @@ Segment::Segment(const std::vector<const Lab*>& hosts) {
         REQUIRE(made);
         REQUIRE_MESSAGE(made->exit_code == 0, made->err);
         switch_.must(fmt::format("ip link set {} master segment up", port));
+        // A copy of /etc: not every machine has a machine-id to bind another one over.
         host->must(
-            fmt::format("ip link set enp4s0f0 up && printf '%032x\\n' {} > /run/machine-id && "
-                        "mount --bind /run/machine-id /etc/machine-id",
+            fmt::format("ip link set enp4s0f0 up && mkdir /run/etc /run/etc-work && "
+                        "mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/etc-work etc /etc && "
+                        "printf '%032x\\n' {} > /etc/machine-id",
                         number));
     }
 }
