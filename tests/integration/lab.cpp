@@ -154,8 +154,15 @@ std::set<std::string> Lab::traces() const {
 }
 
 void Lab::check_nothing_left(const std::set<std::string>& before) const {
-    // The store of images stays, and a switch keeps its own device once it has had a bridge.
-    const std::set<std::string> furniture{"/var/lib/ctl/images/sha256", "/var/lib/ctl/images/.lock", "link ovs-netdev"};
+    // The store of images stays, a switch keeps its own devices once it has had a bridge, and the kernel's module for GRE
+    // brings three along.
+    const std::set<std::string> furniture{"/var/lib/ctl/images/sha256",
+                                          "/var/lib/ctl/images/.lock",
+                                          "link ovs-netdev",
+                                          "link ovs-system",
+                                          "link gre0",
+                                          "link gretap0",
+                                          "link erspan0"};
     std::vector<std::string> left;
     for (const auto& trace : traces())
         if (!before.contains(trace) && !furniture.contains(trace)) left.push_back(trace);

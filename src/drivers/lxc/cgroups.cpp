@@ -118,6 +118,11 @@ Cgroups Cgroups::find() {
     return found;
 }
 
+std::optional<std::string> Cgroups::all_cpus(const Base& base) {
+    if (base.unified) return read_line(base.path + "/cpuset.cpus.effective");
+    return read_line(fmt::format("{}/cpuset.cpus", fs::path(base.path).parent_path().native()));
+}
+
 const Cgroups::Base* Cgroups::base_of(const std::string& controller) const {
     for (const auto& base : bases_)
         if (base.controllers.contains(controller)) return &base;
@@ -147,13 +152,12 @@ std::optional<std::int64_t> Cgroups::process_limit(const std::string& name) cons
     return file ? read_number(*file) : std::nullopt;
 }
 
-std::optional<std::string> Cgroups::cpu_set(const std::string& name) const {
+std::optional<std::string> Cgroups::cpu_set(const std::string& name, const std::optional<std::string>& written) const {
     const Base* base = base_of("cpuset");
     if (base == nullptr) return std::nullopt;
     auto list = read_line(fmt::format("{}/{}/payload/cpuset.cpus", base->path, name));
     if (!list || list->empty()) return std::nullopt;
-    if (!base->unified && list == read_line(fmt::format("{}/cpuset.cpus", fs::path(base->path).parent_path().native())))
-        return std::nullopt;
+    if (!written && list == all_cpus(*base)) return std::nullopt;
     return list;
 }
 
@@ -173,10 +177,10 @@ Status Cgroups::set_cpu_set(const std::string& name, const std::optional<std::st
     const Base* base = base_of("cpuset");
     if (base == nullptr) return list ? Status(Error(ErrorCode::unsupported, "this kernel has no cpuset cgroups")) : ok();
     const std::string payload = fmt::format("{}/{}/payload", base->path, name);
-    if (base->unified) return write_value(payload + "/cpuset.cpus", list.value_or("\n"));
+    // While there are processes in it, a set is not made empty.
+    const std::string wanted = list ? *list : all_cpus(*base).value_or("");
+    if (base->unified) return write_value(payload + "/cpuset.cpus", wanted);
     // On version 1 a set must lie inside its parent's and hold its children's, so one of the two orders works for each side.
-    const auto all = read_line(fmt::format("{}/cpuset.cpus", fs::path(base->path).parent_path().native()));
-    const std::string wanted = list ? *list : all.value_or("");
     std::vector<std::string> wide_first = directories_below(payload);
     for (const auto& dir : wide_first) static_cast<void>(write_value(dir + "/cpuset.cpus", wanted));
     for (auto it = wide_first.rbegin(); it != wide_first.rend(); ++it) CTL_TRY(write_value(*it + "/cpuset.cpus", wanted));

@@ -28,8 +28,9 @@ public:
     // Limits of a running container. Absent: none, or not readable.
     [[nodiscard]] std::optional<std::int64_t> memory_limit(const std::string& name) const;  ///< bytes, whole pages
     [[nodiscard]] std::optional<std::int64_t> process_limit(const std::string& name) const;
-    [[nodiscard]] std::optional<std::string> cpu_set(
-        const std::string& name) const;  ///< absent when it may use all that we may
+    /// Absent when it may use all CPUs that we may, unless its config says so itself (`written`).
+    [[nodiscard]] std::optional<std::string> cpu_set(const std::string& name,
+                                                     const std::optional<std::string>& written) const;
 
     // Absent value: no limit.
     [[nodiscard]] Status set_memory_limit(const std::string& name, std::optional<std::int64_t> bytes) const;
@@ -55,6 +56,8 @@ private:
         bool unified = false;
     };
 
+    /// The CPUs that a container without a set of its own may use.
+    [[nodiscard]] static std::optional<std::string> all_cpus(const Base& base);
     [[nodiscard]] const Base* base_of(const std::string& controller) const;
     [[nodiscard]] std::optional<std::string> limit_file(const std::string& name, const std::string& controller,
                                                         const char* v1, const char* v2) const;

@@ -35,7 +35,7 @@ void read_running(const Host& host, const std::string& name, const std::string& 
     if (!host.cgroups.has(name)) return;
     container.memory_limit = as_written(host.cgroups.memory_limit(name), container.memory_limit);
     container.process_limit = host.cgroups.process_limit(name);
-    container.cpu_set = host.cgroups.cpu_set(name);
+    container.cpu_set = host.cgroups.cpu_set(name, container.cpu_set);
     if (host.cgroups.is_frozen(name)) container.state = model::ContainerState::frozen;
 }
 

@@ -229,6 +229,9 @@ TEST_CASE("limits change while the container runs and go when they are unset") {
     REQUIRE_OK(host.apply_one("web", diff::Verb::update, wanted,
                               {unset("memory_limit"), unset("process_limit"), unset("cpu_set")}));
     CHECK(host.seen("web") == wanted);
+    wanted.cpu_set = std::string(trimmed(*read_file("/sys/devices/system/cpu/online")));
+    REQUIRE_OK(host.apply_one("web", diff::Verb::update, wanted, {to("cpu_set", *wanted.cpu_set)}));
+    CHECK(host.seen("web") == wanted);
     CHECK(host.init_pid("web") == init);
 }
 

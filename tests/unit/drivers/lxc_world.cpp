@@ -217,7 +217,8 @@ void pin_namespaces(const std::string& run_dir, const std::string& name, const s
 
 int count_cgroups(const std::string& name) {
     const std::string own = get("/proc/1/cgroup");
-    const std::string base = own.substr(own.rfind(':') + 1);
+    std::string base = own.substr(own.rfind(':') + 1);
+    if (const std::size_t at = base.find("/" + std::string(leaf)); at != std::string::npos) base.resize(at);
     int count = 0;
     std::vector<fs::path> roots{"/sys/fs/cgroup" + base};
     for (const auto& entry : fs::directory_iterator("/sys/fs/cgroup")) roots.push_back(entry.path().native() + base);
