@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "model/lowering.h"
 #include "model/tunnels.h"
 
 namespace ctl::model {
@@ -34,11 +35,6 @@ IpAddress address_of(std::uint32_t number) {
     return address;
 }
 
-const Value* key(const Network& network, std::string_view name) {
-    const auto found = network.config.find(name);
-    return found == network.config.end() || found->second.value.empty() ? nullptr : &found->second.value;
-}
-
 void set(Network& network, const std::string& name, std::string text) {
     const auto found = network.config.find(name);
     const SourceSpan where = found != network.config.end() ? found->second.key_where : network.name.where;
@@ -46,12 +42,12 @@ void set(Network& network, const std::string& name, std::string text) {
 }
 
 void set_default(Network& network, const std::string& name, std::string text) {
-    if (key(network, name) == nullptr) set(network, name, std::move(text));
+    if (find_value(network.config, name) == nullptr) set(network, name, std::move(text));
 }
 
 /// Our address in the underlay with its subnet: one that the stack itself declares comes before those that the host has.
 std::optional<Cidr> find_host(const Network& network, const resource::Stack& stack, const HostLayout& layout) {
-    const Value* wanted = key(network, "fan.underlay_subnet");
+    const Value* wanted = find_value(network.config, "fan.underlay_subnet");
     if (wanted == nullptr || wanted->text == "auto") {
         for (const Cidr& own : layout.uplink_addresses)
             if (own.address.family == IpAddress::Family::v4) return own;
@@ -63,7 +59,7 @@ std::optional<Cidr> find_host(const Network& network, const resource::Stack& sta
         return own && underlay->contains(own->address) ? std::optional(Cidr{own->address, underlay->prefix}) : std::nullopt;
     };
     for (const auto& declared : stack.networks) {
-        const Value* address = is_fan_network(declared) ? nullptr : key(declared, "ipv4.address");
+        const Value* address = is_fan_network(declared) ? nullptr : find_value(declared.config, "ipv4.address");
         if (const auto own = within(address != nullptr ? Cidr::parse(address->text) : std::nullopt)) return own;
     }
     for (const Cidr& own : layout.addresses)
@@ -84,13 +80,13 @@ IpAddress Fan::owner_of(const IpAddress& in_overlay) const {
 }
 
 bool is_fan_network(const Network& network) {
-    const Value* mode = key(network, "bridge.mode");
+    const Value* mode = find_value(network.config, "bridge.mode");
     return mode != nullptr && mode->text == "fan";
 }
 
 std::optional<Cidr> overlay_of(const Network& network) {
     if (!is_fan_network(network)) return std::nullopt;
-    const Value* declared = key(network, "fan.overlay_subnet");
+    const Value* declared = find_value(network.config, "fan.overlay_subnet");
     const auto overlay = Cidr::parse(declared != nullptr ? declared->text : default_overlay);
     return overlay ? std::optional(overlay->network()) : std::nullopt;
 }
@@ -107,7 +103,7 @@ void fill_fan(Network& network, const resource::Stack& stack, const HostLayout& 
     set_default(network, "ipv4.nat", "true");
     set(network, "ipv6.address", "none");
     set(network, "ipv4.address", "none");
-    const auto overlay = Cidr::parse(key(network, "fan.overlay_subnet")->text);
+    const auto overlay = Cidr::parse(find_value(network.config, "fan.overlay_subnet")->text);
     const auto own = find_host(network, stack, layout);
     if (!overlay || !own || !fits(*overlay, *own)) return;
     const Fan fan{overlay->network(), own->network(), own->address};
@@ -123,7 +119,7 @@ void fill_fan(Network& network, const resource::Stack& stack, const HostLayout& 
 std::optional<Fan> fan_of(const Network& network) {
     if (!is_fan_network(network)) return std::nullopt;
     const auto cidr = [&](std::string_view name) {
-        const Value* value = key(network, name);
+        const Value* value = find_value(network.config, name);
         return value != nullptr ? Cidr::parse(value->text) : std::nullopt;
     };
     const auto overlay = cidr("fan.overlay_subnet");

@@ -82,8 +82,8 @@ void lower_routing(Lowering& lowering, const resource::Network& network, const R
         if (!has_family(lowering.network_addresses[name], family)) continue;
         const Value* said = find_value(network.config, fmt::format("{}.routing", key));
         const bool routes = said == nullptr || parse_bool(said->text).value_or(true);
-        // Of IPv6 the kernel routes on all interfaces or none: there the firewall keeps one out. And a link that is no
-        // router's would listen to what containers announce.
+        // Of IPv6 the kernel routes on all interfaces or none, so there the firewall keeps one out; and an interface that is
+        // told not to forward would listen to what containers announce.
         if (!routes && family == IpAddress::Family::v6) continue;
         Entry& entry = lowering.add({ObjectKind::sysctl, interface_sysctl(key, name, "forwarding")},
                                     Sysctl{.value = routes ? "1" : "0"}, owner, network.name.where);
