@@ -73,6 +73,7 @@ struct Entry {
     SourceSpan where;         ///< desired: where its resource stands
     Mark mark = Mark::none;   ///< observed only
     bool borrowed = false;    ///< others make and delete it; we only set fields (a physical NIC, a sysctl)
+    bool held = false;        ///< observed: a person stopped, started or froze it by hand and wants it to stay so
     Lifecycle lifecycle;
     std::map<std::string, SourceSpan> places{};  ///< desired: where each field's value was written
 };
