@@ -12,7 +12,7 @@ struct ApplyCommandOptions {
 };
 
 ExitCode apply(const ApplyCommandOptions& options, const GlobalOptions& global) {
-    const auto stack = require_stack(options.files, global);
+    const auto stack = require_stack(options.files, global, PolicyUse::enforced);
     if (!stack) return ExitCode::invalid;
     return run_plan(options.run, global, [&](const reconcile::Environment& environment, std::stop_token stop) {
         return reconcile::prepare(environment, *stack, options.run.planning.to_prepare_options(), std::move(stop));

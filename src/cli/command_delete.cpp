@@ -47,7 +47,7 @@ ExitCode remove(const DeleteOptions& options, const GlobalOptions& global) {
                                                                       std::move(stop));
                         });
     }
-    const auto stack = require_stack(options.files, global);
+    const auto stack = require_stack(options.files, global, PolicyUse::ignored);
     if (!stack) return ExitCode::invalid;
     return run_plan(options.run, global, [&](const reconcile::Environment& environment, std::stop_token stop) {
         return reconcile::prepare_delete(environment, stack->name, prepare_options, std::move(stop));

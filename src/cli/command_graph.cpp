@@ -32,7 +32,7 @@ ExitCode graph_of_host(const GraphOptions& options, const GlobalOptions& global)
 
 /// Names that a plan would take from the journal are chosen as on a host that has none.
 ExitCode graph_of_manifests(const GraphOptions& options, const GlobalOptions& global) {
-    const auto stack = require_stack(options.files, global);
+    const auto stack = require_stack(options.files, global, PolicyUse::ignored);
     if (!stack) return ExitCode::invalid;
     auto session = Session::offline(global);
     if (!session) return fail(session.error());

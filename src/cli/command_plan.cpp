@@ -71,7 +71,7 @@ Result<reconcile::Prepared> prepare_plan(const PlanOptions& options, const Globa
 }
 
 ExitCode plan(const PlanOptions& options, const GlobalOptions& global) {
-    const auto stack = require_stack(options.files, global);
+    const auto stack = require_stack(options.files, global, PolicyUse::enforced);
     if (!stack) return ExitCode::invalid;
     const auto prepared = prepare_plan(options, global, *stack);
     if (!prepared) return fail(prepared.error());

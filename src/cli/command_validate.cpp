@@ -16,7 +16,7 @@ struct ValidateOptions {
 
 ExitCode validate(const ValidateOptions& options, const GlobalOptions& global) {
     Diagnostics diagnostics;
-    const model::resource::Stack stack = load_valid_stack(options.files, diagnostics);
+    const model::resource::Stack stack = load_stack(options.files, global, PolicyUse::enforced, diagnostics);
     const ExitCode exit_code = diagnostics.has_errors() ? ExitCode::invalid : ExitCode::done;
     if (options.format != "text") {
         std::vector<std::string> files;

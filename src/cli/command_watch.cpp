@@ -42,7 +42,7 @@ ExitCode watch(const WatchCommandOptions& options, const GlobalOptions& global) 
     watch_options.on_restart_needed = options.planning.to_prepare_options().on_restart_needed;
     watch_options.execute.parallelism = options.parallelism;
     const auto load = [&](Diagnostics& diagnostics) {
-        model::resource::Stack stack = load_valid_stack({options.folder}, diagnostics);
+        model::resource::Stack stack = load_stack({options.folder}, global, PolicyUse::enforced, diagnostics);
         print_diagnostics(diagnostics, global);
         return stack;
     };

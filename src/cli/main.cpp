@@ -28,6 +28,8 @@ int run(int argc, char** argv) {
     app.add_option("--run-dir", options.run_dir, "Where what a reboot empties is kept [/run/ctl]");
     app.add_option("--driver-dir", options.driver_dir, "Where the driver modules are");
     app.add_option("--ovs-db", options.ovs_db, "Open vSwitch's database")->capture_default_str();
+    app.add_option("--policy", options.policy,
+                   "What manifests may ask of this host [/etc/ctl/policy.yaml, if there is one]");
     app.add_flag("--no-color,--no-colour", options.no_colour, "Never colour the output (NO_COLOR does the same)");
     app.fallthrough();
 

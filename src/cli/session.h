@@ -22,6 +22,7 @@ struct GlobalOptions {
     std::string run_dir;     ///< empty: /run/ctl, or STATE_DIR/run with another state directory
     std::string driver_dir;  ///< empty: beside this program
     std::string ovs_db = "unix:/var/run/openvswitch/db.sock";
+    std::string policy;  ///< empty: /etc/ctl/policy.yaml, if there is one
     bool no_colour = false;
     std::string command_line;  ///< as typed, escaped: for the lock and the journal
 };

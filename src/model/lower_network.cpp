@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "model/lowering.h"
+#include "model/nic_types.h"
 #include "model/open_vswitch.h"
 #include "model/tunnels.h"
 #include "model/value_types.h"
@@ -95,6 +96,22 @@ void lower_routing(Lowering& lowering, const resource::Network& network, const R
 
 namespace {
 
+void lower_network_routes(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
+    const ObjectId link{ObjectKind::link, network.name.text};
+    for (const std::string_view key : {"ipv4.routes", "ipv6.routes"}) {
+        const Value* value = find_value(network.config, key);
+        if (value == nullptr) continue;
+        for (const auto text : parse_list(value->text)) {
+            const auto destination = Cidr::parse(text);
+            if (!destination) continue;
+            Entry& entry = lowering.add(host_route(destination->network()), Route{.via = std::nullopt, .dev = link.name},
+                                        owner, network.name.where);
+            entry.needs = {{link, Bond::rebuild}};
+            entry.places["dev"] = value->where;
+        }
+    }
+}
+
 void lower_external_interfaces(Lowering& lowering, const resource::Network& network, const ResourceRef& owner) {
     const Value* value = find_value(network.config, "bridge.external_interfaces");
     if (value == nullptr) return;
@@ -140,7 +157,8 @@ void lower_macvlan(Lowering& lowering, const resource::Network& network, const R
     link.type = LinkType::macvlan;
     const Value* parent = find_value(network.config, "parent");
     if (parent != nullptr) {
-        link.parent = parent->text;
+        lower_vlan(lowering, network.config, parent->text, owner, network.name.where);
+        link.parent = vlan_ground(network.config, parent->text);
         places["parent"] = parent->where;
     }
     const Value* mode = find_value(network.config, "mode");
@@ -149,7 +167,7 @@ void lower_macvlan(Lowering& lowering, const resource::Network& network, const R
     link.mac = lowering.allocator.mac("network-mac/" + network.name.text);
     Entry& entry = lowering.add({ObjectKind::link, network.name.text}, link, owner, network.name.where);
     entry.places = std::move(places);
-    if (parent != nullptr) entry.needs = {{{ObjectKind::link, parent->text}, Bond::rebuild}};
+    if (link.parent) entry.needs = {{{ObjectKind::link, *link.parent}, Bond::rebuild}};
 }
 
 }  // namespace
@@ -175,9 +193,10 @@ void fill_defaults(resource::Network& network, const HostLayout& layout) {
 
 void lower_network(Lowering& lowering, const resource::Network& network) {
     const ResourceRef owner{lowering.stack.name, "Network", network.name.text};
-    if (network.type.text == "macvlan") lower_macvlan(lowering, network, owner);
-    else if (is_ovs_network(network)) lower_ovs_network(lowering, network, owner);
+    if (network.type.text == "macvlan") return lower_macvlan(lowering, network, owner);
+    if (is_ovs_network(network)) lower_ovs_network(lowering, network, owner);
     else lower_bridge(lowering, network, owner);
+    lower_network_routes(lowering, network, owner);
 }
 
 namespace {

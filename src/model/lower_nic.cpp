@@ -57,12 +57,13 @@ Entry& Nic::add(ObjectId other, Object object, std::vector<Need> its_needs) {
     return entry;
 }
 
-void Nic::add_shared(ObjectId other, Object object, std::vector<Need> its_needs) {
-    if (const auto known = lowering.desired.find(other); known != lowering.desired.end()) {
+void Nic::switch_on(const std::string& sysctl, std::vector<Need> its_needs) {
+    const ObjectId setting_id{ObjectKind::sysctl, sysctl};
+    if (const auto known = lowering.desired.find(setting_id); known != lowering.desired.end()) {
         known->second.needs.insert(known->second.needs.end(), its_needs.begin(), its_needs.end());
         return;
     }
-    add(std::move(other), std::move(object), std::move(its_needs)).borrowed = true;
+    add(setting_id, Sysctl{.value = "1"}, std::move(its_needs)).borrowed = true;
 }
 
 namespace {
@@ -72,8 +73,8 @@ std::optional<std::string> mac_of(Nic& nic, const std::string& type) {
         nic.places["mac"] = value->where;
         if (const auto parsed = parse_mac(value->text)) return *parsed;
     }
-    // A NIC of the host has its own.
-    if (type == "physical") return std::nullopt;
+    // An ipvlan has its parent's, and a NIC of the host its own.
+    if (type == "ipvlan" || (type == "physical" && nic.key("vlan") == nullptr)) return std::nullopt;
     return nic.lowering.allocator.mac(fmt::format("mac/{}/{}", nic.container.name.text, nic.device_name));
 }
 
@@ -96,7 +97,7 @@ std::optional<Cidr> completed(Nic& nic, std::string_view text, const SourceSpan&
     if (const auto cidr = Cidr::parse(text)) return cidr;
     const auto address = IpAddress::parse(text);
     if (!address) return std::nullopt;
-    if (is_routed(nic.device)) return Cidr{*address, address->bits()};
+    if (const auto prefix = usual_prefix(nic.device, *address)) return Cidr{*address, *prefix};
     for (const auto& own : nic.lowering.network_addresses[nic.parent()])
         if (own.contains(*address)) return Cidr{*address, own.prefix};
     nic.lowering.diagnostics.error(
@@ -161,6 +162,7 @@ void lower(Nic& nic, const std::string& type) {
     link.ipv6 = has_family(*link.addresses, IpAddress::Family::v6) ||
                 (type == "bridged" && announces_ipv6(nic.lowering, nic.parent()));
     if (type == "macvlan") lower_macvlan_nic(nic);
+    else if (type == "ipvlan") lower_ipvlan_nic(nic);
     else if (type == "physical") lower_physical_nic(nic);
     else if (type == "routed") lower_routed_nic(nic);
     else if (type == "p2p") lower_p2p_nic(nic);

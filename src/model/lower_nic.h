@@ -48,16 +48,13 @@ struct Nic {
 
     /// A further object of the container's; the place is the device's.
     Entry& add(ObjectId other, Object object, std::vector<Need> its_needs);
-    /// A setting of the host of which there is one however many NICs ask for it.
-    void add_shared(ObjectId other, Object object, std::vector<Need> its_needs);
+    /// Switches a setting of the host on, of which there is one however many NICs ask for it.
+    void switch_on(const std::string& sysctl, std::vector<Need> its_needs);
 };
 
 [[nodiscard]] constexpr std::string_view family_name(IpAddress::Family family) {
     return family == IpAddress::Family::v4 ? "ipv4" : "ipv6";
 }
-
-/// The host's route to a destination: routes of IPv6 have a scope even there.
-[[nodiscard]] ObjectId host_route(const Cidr& destination);
 
 /// A veth pair whose host end is a port of a bridge, or of nothing.
 void lower_bridged_nic(Nic& nic);
@@ -66,6 +63,7 @@ void lower_p2p_nic(Nic& nic);
 void lower_routed_nic(Nic& nic);
 /// A link that stands on a link of the host, or is one.
 void lower_macvlan_nic(Nic& nic);
+void lower_ipvlan_nic(Nic& nic);
 void lower_physical_nic(Nic& nic);
 
 /// The host's end of its veth pair. The caller adds what it is for.
@@ -73,8 +71,11 @@ Entry& lower_host_end(Nic& nic, Link host_link, std::vector<Need> needs);
 /// The host's routes to what is behind it (ipv4.routes, ipv6.routes), by that link of the host.
 void lower_nic_routes(Nic& nic, const ObjectId& host_link);
 
-/// The host routes what comes for the NIC's addresses to its host end, and answers for them on the parent, if it has one.
-void announce_addresses(Nic& nic);
+/// The host's link that it stands on: its parent, or the VLAN of it that is made for all that want it.
+[[nodiscard]] std::string lower_ground(Nic& nic, const std::string& parent);
+/// The host routes what comes for the NIC's addresses to that link of its own, and answers for them on `parent`, unless
+/// that is "".
+void announce_addresses(Nic& nic, const std::string& parent, const std::string& host_link);
 /// A route inside the container by the NIC. `via` empty: to its neighbours.
 Entry& add_inner_route(Nic& nic, const std::string& destination, const std::optional<std::string>& via);
 /// Lets the host route what comes by that link.

@@ -17,26 +17,25 @@ Entry& add_inner_route(Nic& nic, const std::string& destination, const std::opti
 
 void let_forward(Nic& nic, IpAddress::Family family, const std::string& host_link) {
     // IPv6 is forwarded by all links or by none; each says by itself whether it answers as a router.
-    if (family == IpAddress::Family::v6)
-        nic.add_shared({ObjectKind::sysctl, "net.ipv6.conf.all.forwarding"}, Sysctl{.value = "1"}, {});
-    nic.add_shared({ObjectKind::sysctl, interface_sysctl(family_name(family), host_link, "forwarding")},
-                   Sysctl{.value = "1"}, {{{ObjectKind::link, host_link}, Bond::reapply}});
+    if (family == IpAddress::Family::v6) nic.switch_on("net.ipv6.conf.all.forwarding", {});
+    nic.switch_on(interface_sysctl(family_name(family), host_link, "forwarding"),
+                  {{{ObjectKind::link, host_link}, Bond::reapply}});
 }
 
-void announce_addresses(Nic& nic) {
-    const std::string parent = nic.parent();
+void announce_addresses(Nic& nic, const std::string& parent, const std::string& host_link) {
+    const ObjectId way{ObjectKind::link, host_link};
+    // The loopback has always been there.
+    const std::vector<Need> ground = host_link == "lo" ? std::vector<Need>{} : std::vector<Need>{{way, Bond::rebuild}};
     for (const Cidr& cidr : *nic.link.addresses) {
         const IpAddress& address = cidr.address;
         const ObjectId route = host_route({address, address.bits()});
-        nic.add(route, Route{.via = std::nullopt, .dev = nic.host_end->name}, {{*nic.host_end, Bond::rebuild}});
+        nic.add(route, Route{.via = std::nullopt, .dev = host_link}, ground);
         nic.ground.push_back(route);
         if (parent.empty()) continue;
         const ObjectId link{ObjectKind::link, parent};
         let_forward(nic, address.family, parent);
         const bool is_v4 = address.family == IpAddress::Family::v4;
-        if (!is_v4)
-            nic.add_shared({ObjectKind::sysctl, interface_sysctl("ipv6", parent, "proxy_ndp")}, Sysctl{.value = "1"},
-                           {{link, Bond::reapply}});
+        if (!is_v4) nic.switch_on(interface_sysctl("ipv6", parent, "proxy_ndp"), {{link, Bond::reapply}});
         const ObjectId neighbour{ObjectKind::neighbour, (is_v4 ? "" : ":") + address.str()};
         nic.add(neighbour, Neighbour{.dev = parent}, {{link, Bond::rebuild}, {route, Bond::order}});
         nic.ground.push_back(neighbour);

@@ -110,9 +110,9 @@ void lower_routed_nic(Nic& nic) {
         if (has_family(addresses, family)) let_forward(nic, family, nic.host_end->name);
     // What comes from the container with an address that is not routed to it is not let through.
     if (has_family(addresses, IpAddress::Family::v4))
-        nic.add_shared({ObjectKind::sysctl, interface_sysctl("ipv4", nic.host_end->name, "rp_filter")}, Sysctl{.value = "1"},
-                       {{*nic.host_end, Bond::reapply}});
-    announce_addresses(nic);
+        nic.switch_on(interface_sysctl("ipv4", nic.host_end->name, "rp_filter"), {{*nic.host_end, Bond::reapply}});
+    const std::string parent = nic.parent();
+    announce_addresses(nic, parent.empty() ? parent : lower_ground(nic, parent), nic.host_end->name);
     lower_nic_routes(nic, *nic.host_end);
 }
 

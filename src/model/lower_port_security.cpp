@@ -4,7 +4,9 @@
 
 #include "model/lower_firewall.h"
 #include "model/nic_filter.h"
+#include "model/nic_types.h"
 #include "model/open_vswitch.h"
+#include "model/value_types.h"
 
 namespace ctl::model {
 
@@ -84,6 +86,13 @@ private:
     nft::Chains& chains_;
 };
 
+/// What the kernel's queues go by for packets that come from the NIC, if it has one.
+std::optional<std::int64_t> priority_of(const Attachment& nic) {
+    const Value* value = find_value(nic.device->keys, "limits.priority");
+    const auto priority = value != nullptr ? parse_uint(value->text, max_packet_priority) : std::nullopt;
+    return priority == std::int64_t{0} ? std::nullopt : priority;
+}
+
 }  // namespace
 
 void lower_port_security(Lowering& lowering, const resource::Network& network) {
@@ -97,9 +106,12 @@ void lower_port_security(Lowering& lowering, const resource::Network& network) {
     for (const Attachment& nic : attached->second) {
         if (nic.host_interface.empty()) continue;
         NicFilter filter = filter_of(nic);
-        if (!filter.is_on()) continue;
+        const auto priority = priority_of(nic);
+        if (!filter.is_on() && !priority) continue;
         const std::string chain = "nic_" + nic.host_interface;
         dispatch.emplace(nic.host_interface, chain);
+        // First, since what a filter accepts sees no further rule.
+        if (priority) chains.rule(chain, fmt::format("meta priority set {:x}:{:x}", *priority >> 16, *priority & 0xffff));
         NicRules(std::move(filter), chain, chains).add();
         if (!place.is_known()) place = nic.device->where;
         // Nobody sends before he is watched.

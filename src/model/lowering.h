@@ -58,6 +58,12 @@ void lower_image(Lowering& lowering, const resource::Image& image);
 void fill_defaults(resource::Network& network, const HostLayout& layout);
 /// The network's own links; before any container.
 void lower_network(Lowering& lowering, const resource::Network& network);
+/// The host's route to a destination: routes of IPv6 have a scope even there.
+[[nodiscard]] ObjectId host_route(const Cidr& destination);
+/// The link PARENT.VLAN where the keys have a `vlan`, one for all that stand on it, with GVRP if one of them asks for it;
+/// else null.
+Entry* lower_vlan(Lowering& lowering, const Config& keys, std::string_view parent, const ResourceRef& owner,
+                  const SourceSpan& where);
 /// What serves and guards the network (DHCP, DNS, NAT, firewall); after all containers.
 void lower_network_services(Lowering& lowering, const resource::Network& network);
 /// NAT, firewall, ACLs and forwards of a network, and what keeps its NICs to their own addresses; after all containers.

@@ -104,16 +104,18 @@ struct Netns {
     bool operator==(const Netns&) const = default;
 };
 
-enum class LinkType { bridge, macvlan, veth, vxlan, gretap };
+enum class LinkType { bridge, macvlan, veth, vxlan, gretap, ipvlan, vlan };
 
 template <>
 struct EnumNames<LinkType> {
-    static constexpr std::array<std::pair<LinkType, std::string_view>, 5> names{{
+    static constexpr std::array<std::pair<LinkType, std::string_view>, 7> names{{
         {LinkType::bridge, "bridge"},
         {LinkType::macvlan, "macvlan"},
         {LinkType::veth, "veth"},
         {LinkType::vxlan, "vxlan"},
         {LinkType::gretap, "gretap"},
+        {LinkType::ipvlan, "ipvlan"},
+        {LinkType::vlan, "vlan"},
     }};
 };
 
@@ -125,9 +127,11 @@ struct Link {
     std::optional<LinkType> type;  ///< absent for links others make (a physical NIC)
     /// The host's NIC that it is, by its name there: it is lent to the namespace as long as the link is wanted.
     std::optional<std::string> hardware;
-    std::optional<std::string> parent;          ///< macvlan's or vxlan's lower link, on the host
+    std::optional<std::string> parent;          ///< macvlan's, ipvlan's, vlan's or vxlan's lower link, on the host
     std::optional<std::string> peer;            ///< veth: scoped name of the other end
-    std::optional<std::string> mode;            ///< macvlan: bridge, vepa, private, passthru
+    std::optional<std::string> mode;            ///< macvlan: bridge, vepa, private, passthru; ipvlan: l2, l3, l3s
+    std::optional<std::int64_t> vlan;           ///< vlan: 802.1Q identifier of its frames on the parent
+    std::optional<bool> gvrp;                   ///< vlan: registered at the switch by GVRP
     std::optional<std::int64_t> vni;            ///< vxlan: network identifier, 24 bits; gretap: key, 32 bits
     std::optional<std::string> local;           ///< vxlan, gretap: source address
     std::optional<std::string> remote;          ///< vxlan, gretap: peer; vxlan: or multicast group
@@ -151,6 +155,8 @@ struct Link {
                           field("parent", &Link::parent, Effect::replace),
                           field("peer", &Link::peer, Effect::replace),
                           field("mode", &Link::mode, Effect::live),
+                          field("vlan", &Link::vlan, Effect::replace),
+                          field("gvrp", &Link::gvrp, Effect::live),
                           field("vni", &Link::vni, Effect::replace),
                           field("local", &Link::local, Effect::live),
                           field("remote", &Link::remote, Effect::live),

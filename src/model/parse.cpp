@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <optional>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "model/parse_reader.h"
 #include "model/structure.h"
 #include "model/value_check.h"
+#include "model/value_types.h"
 
 namespace ctl::model {
 
@@ -58,6 +60,48 @@ const Node* kind_node(const Node& document) {
     return schema_kind_from(type->text) && type->text != "container" ? type : nullptr;
 }
 
+/// What a document without a kind is, by a field that only one kind has: `lxc … show` prints no kinds.
+std::optional<SchemaKind> kind_by_fields(const Node& document) {
+    static constexpr std::array<std::pair<std::string_view, SchemaKind>, 9> fields{{
+        {"architecture", SchemaKind::container},
+        {"ephemeral", SchemaKind::container},
+        {"image", SchemaKind::container},
+        {"driver", SchemaKind::storage_pool},
+        {"managed", SchemaKind::network},
+        {"ingress", SchemaKind::network_acl},
+        {"egress", SchemaKind::network_acl},
+        {"listen_address", SchemaKind::network_forward},
+        {"devices", SchemaKind::profile},
+    }};
+    for (const auto& [field, kind] : fields)
+        if (document.find(field) != nullptr) return kind;
+    return std::nullopt;
+}
+
+/// `lxc config show web > web.yaml` prints no name, so the file says it.
+void name_after_file(Node& container) {
+    if (container.find("name") != nullptr || !container.where.file) return;
+    std::string stem = std::filesystem::path(*container.where.file).stem().string();
+    if (!is_instance_name(stem)) return;
+    const auto scalar = [&](std::string text) {
+        Node node;
+        node.kind = Node::Kind::scalar;
+        node.text = std::move(text);
+        node.where = container.where;
+        return node;
+    };
+    container.pairs.push_back({scalar("name"), scalar(std::move(stem))});
+}
+
+/// The image that a container without one was made of, among those of the stack: LXD keeps its fingerprint.
+void find_base_image(resource::Container& container, const std::vector<resource::Image>& images) {
+    const auto base = container.config.find("volatile.base_image");
+    if (!container.image.empty() || base == container.config.end()) return;
+    for (const auto& image : images)
+        if (!image.source.fingerprint.empty() && image.source.fingerprint.text == base->second.value.text)
+            container.image = {image.name.text, base->second.value.where};
+}
+
 class Parser {
 public:
     explicit Parser(std::string_view default_name) { stack_.name = default_name; }
@@ -70,6 +114,7 @@ public:
         }
         if (const Node* kind = kind_node(document)) read_object(document, *kind);
         else if (looks_like_stack(document)) read_stack(document);
+        else if (const auto shown = kind_by_fields(document)) read_one(document, *shown);
         else found_.error("missing-kind", "the document doesn't say what it is", document.where, std::string(kinds_hint));
     }
 
@@ -77,7 +122,10 @@ public:
     void finish() {
         ProfileIndex profiles;
         for (const auto& profile : stack_.profiles) profiles.emplace(profile.name.text, &profile);
-        for (const auto& container : stack_.containers) check_overrides(container, profiles, found_);
+        for (auto& container : stack_.containers) {
+            check_overrides(container, profiles, found_);
+            find_base_image(container, stack_.images);
+        }
         if (is_full() && !found_.all().empty())
             found_.error("too-many", "too many faults; the rest is not shown", found_.all().back().where);
     }
@@ -112,7 +160,8 @@ private:
         return object;
     }
 
-    void read_one(const Node& object, SchemaKind kind) {
+    void read_one(Node object, SchemaKind kind) {
+        if (kind == SchemaKind::container) name_after_file(object);
         check_shape(object, kind);
         read_resource(object, kind);
     }
@@ -128,7 +177,8 @@ private:
             case SchemaKind::image: stack_.images.push_back(read_image(node, found_)); break;
             case SchemaKind::container: stack_.containers.push_back(read_container(node, found_)); break;
             case SchemaKind::stack:
-            case SchemaKind::device: break;
+            case SchemaKind::device:
+            case SchemaKind::policy: break;
         }
     }
 

@@ -14,7 +14,7 @@ namespace {
 using Json = rapidjson::Value;
 
 constexpr std::string_view wildcard = "NAME";
-constexpr std::array<std::pair<SchemaKind, std::string_view>, 9> kind_names{{
+constexpr std::array<std::pair<SchemaKind, std::string_view>, 10> kind_names{{
     {SchemaKind::stack, "stack"},
     {SchemaKind::network, "network"},
     {SchemaKind::network_acl, "network_acl"},
@@ -24,6 +24,7 @@ constexpr std::array<std::pair<SchemaKind, std::string_view>, 9> kind_names{{
     {SchemaKind::image, "image"},
     {SchemaKind::container, "container"},
     {SchemaKind::device, "device"},
+    {SchemaKind::policy, "policy"},
 }};
 
 std::string text_of(const Json& object, const char* key) {
@@ -124,7 +125,7 @@ Tables read_tables() {
             tables.configs[kind].emplace(subtype.GetString(), read_table(json));
     for (const auto kind : {SchemaKind::profile, SchemaKind::container})
         tables.configs[kind].emplace("", read_table(schema_document("instance_config")));
-    for (const auto kind : {SchemaKind::network_acl, SchemaKind::network_forward})
+    for (const auto kind : {SchemaKind::network_acl, SchemaKind::network_forward, SchemaKind::policy})
         tables.configs[kind].emplace("", read_table(schema_document(to_string(kind))["definitions"]["config"]));
     tables.configs[SchemaKind::stack].emplace("", read_table(schema_document("stack")["definitions"]["server"]));
     return tables;

@@ -70,6 +70,8 @@ std::string_view Validation::segment(std::string_view link) const {
         const resource::Network* declared = network(link);
         const Value* parent = declared != nullptr ? value_of(declared->config, "parent") : nullptr;
         if (parent == nullptr || declared->type.text != "macvlan") return link;
+        // A VLAN of an interface is a segment of its own, named by whoever declares it first.
+        if (value_of(declared->config, "vlan") != nullptr) return link;
         link = parent->text;
     }
     return link;

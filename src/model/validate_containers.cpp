@@ -15,6 +15,9 @@ Uniqueness::Uniqueness(Validation& validation) : validation_(validation) {
         for (const auto& [cidr, where] : subnets_of(network))
             claims_.emplace(fmt::format("address {} {}", validation.segment(network.name.text), cidr.address.str()),
                             Claim{fmt::format("network {}", quoted(network.name.text)), where});
+    for (const auto& network : validation.stack.networks)
+        for (const auto family : {"ipv4", "ipv6"})
+            add_routes(family, fmt::format("network {}", quoted(network.name.text)), network.config);
 }
 
 void Uniqueness::claim(std::string_view rule, const std::string& key, const std::string& what, const std::string& user,
@@ -38,19 +41,24 @@ void Uniqueness::add_addresses(std::string_view family, const std::string& user,
     }
 }
 
-void Uniqueness::add_routes(std::string_view family, const std::string& user, const resource::Device& device) {
-    const Value* routes = value_of(device.keys, fmt::format("{}.routes", family));
+void Uniqueness::add_routes(std::string_view family, const std::string& user, const Config& keys) {
+    const Value* routes = value_of(keys, fmt::format("{}.routes", family));
     if (routes == nullptr) return;
-    for (const auto text : parse_list(routes->text))
-        if (const auto cidr = Cidr::parse(text))
+    for (const auto text : parse_list(routes->text)) {
+        const auto cidr = Cidr::parse(text);
+        if (cidr && cidr->prefix == 0)
+            validation_.error("default-route", fmt::format("{} would be the host's default route to {}", text, user),
+                              routes->where, "name the subnets that are behind it");
+        else if (cidr)
             claim("duplicate-route", "route " + cidr->network().str(), fmt::format("the route to {}", cidr->network().str()),
                   user, routes->where);
+    }
 }
 
 void Uniqueness::add_nic(const std::string& user, const resource::Device& device) {
     for (const auto family : {"ipv4", "ipv6"}) {
         add_addresses(family, user, device);
-        add_routes(family, user, device);
+        add_routes(family, user, device.keys);
     }
     if (const Value* value = value_of(device.keys, "hwaddr"))
         if (const auto mac = parse_mac(value->text))

@@ -95,7 +95,7 @@ std::optional<Cidr> checked_address(Validation& validation, const Device& device
         return std::nullopt;
     }
     const bool is_bare = value.text.find('/') == std::string::npos;
-    if (is_routed(device)) return is_bare ? Cidr{cidr->address, cidr->address.bits()} : *cidr;
+    if (const auto prefix = usual_prefix(device, cidr->address)) return is_bare ? Cidr{cidr->address, *prefix} : *cidr;
     const Value* parent = nic_parent(device);
     const Network* network = parent != nullptr ? validation.network(parent->text) : nullptr;
     std::optional<Cidr> outside;

@@ -111,6 +111,7 @@ void check_parent(Validation& validation, const Network& network, std::vector<Na
                                "name a network or an interface of the host, for instance eth0");
         return;
     }
+    check_vlan_interface(validation, network.config);
     edges.push_back({network.name.text, parent->text, network.name.where});
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "model/nic_types.h"
 #include "model/open_vswitch.h"
 #include "model/tunnels.h"
 #include "model/validation.h"
@@ -127,7 +128,7 @@ void validate_open_vswitch(Validation& validation) {
 void validate_nic_vlans(Validation& validation, const std::string& device_name, const Device& device) {
     const Value* untagged = value_of(device.keys, "vlan");
     const Value* tagged = value_of(device.keys, "vlan.tagged");
-    if (untagged == nullptr && tagged == nullptr) return;
+    if ((untagged == nullptr && tagged == nullptr) || stands_on_interface(device)) return;
     const Value& first = untagged != nullptr ? *untagged : *tagged;
     const auto vlans = tagged != nullptr ? parse_vlans(tagged->text) : std::nullopt;
     if (tagged != nullptr && !vlans)

@@ -104,6 +104,8 @@ void validate_containers(Validation& validation);
 
 /// The checks of one device that concern nothing else in its container; it has to be complete, not an override.
 void validate_nic(Validation& validation, const std::string& device_name, const resource::Device& device);
+/// The `vlan` of what stands on an interface: PARENT.VLAN is one of the host.
+void check_vlan_interface(Validation& validation, const Config& keys);
 /// What goes with its nictype: addresses, gateways, routes.
 void validate_nic_type(Validation& validation, const std::string& device_name, const resource::Device& device);
 /// What the NICs of one container are to each other.
@@ -125,7 +127,7 @@ void check_reserved_gateway(Validation& validation, const resource::Device& devi
 [[nodiscard]] std::vector<Cidr> nic_addresses(Validation& validation, const resource::Device& device,
                                               std::string_view family);
 
-/// Keeps what stands on which interface of the host over all containers: a NIC that is a container's is nobody else's.
+/// Keeps what stands on which interface of the host over all containers: not everything bears company.
 class ParentUse {
 public:
     explicit ParentUse(Validation& validation);
@@ -136,11 +138,12 @@ public:
 private:
     struct Use {
         std::string user;
-        bool takes_all;
+        std::string type;
+        std::string mode;  ///< of an ipvlan
         SourceSpan where;
     };
     Validation& validation_;
-    std::map<std::string, Use, std::less<>> uses_;
+    std::map<std::string, std::vector<Use>, std::less<>> uses_;
 };
 
 /// Keeps who has which address, MAC, route and host-side name over all containers.
@@ -153,7 +156,7 @@ public:
 
 private:
     void add_addresses(std::string_view family, const std::string& user, const resource::Device& device);
-    void add_routes(std::string_view family, const std::string& user, const resource::Device& device);
+    void add_routes(std::string_view family, const std::string& user, const Config& keys);
     /// Tells a fault if another has claimed the same thing; `what` is how the message calls it.
     void claim(std::string_view rule, const std::string& key, const std::string& what, const std::string& user,
                const SourceSpan& where);

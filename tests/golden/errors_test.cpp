@@ -9,9 +9,10 @@
 #include "base/file.h"
 #include "cli/diagnostics_output.h"
 #include "model/parse.h"
+#include "model/policy.h"
 #include "model/validate.h"
 
-// One folder a case: stack.yaml is loaded, checked and validated; what `ctl validate` would print has to be expected.txt.
+// One folder a case: stack.yaml is loaded, checked, validated and held against policy.yaml, if there is one; what `ctl validate` would print has to be expected.txt.
 // CTL_ACCEPT=1 rewrites the expected texts and fails the run, so that nobody accepts by accident.
 
 namespace {
@@ -42,6 +43,9 @@ TEST_CASE("every bad manifest gets exactly the messages it deserves") {
         ctl::Diagnostics diagnostics;
         const auto stack = ctl::model::load_stack(paths, diagnostics);
         ctl::model::validate(stack, diagnostics);
+        if (fs::exists("policy.yaml"))
+            if (const auto policy = ctl::model::load_policy("policy.yaml", diagnostics))
+                ctl::model::check_policy(*policy, stack, diagnostics);
         diagnostics.sort_by_place();
         const std::string text = ctl::cli::render_text(diagnostics);
         CHECK(diagnostics.has_errors());

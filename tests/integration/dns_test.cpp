@@ -76,6 +76,23 @@ TEST_CASE("05: containers get addresses, find each other by name, and reach a LA
     check_nothing_serves(lab);
 }
 
+TEST_CASE("19: a preseed file, and what lxc show prints of a profile and a network, is a host with two containers") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    CTL_SKIP_WITHOUT_DNSMASQ(lab);
+    const auto before = lab.traces();
+    const std::string example = "manifests/examples/19-preseed.yaml";
+    lab.must_apply(example);
+    CHECK(has_address(lab, "front", "10.19.0."));
+    CHECK(has_address(lab, "worker", "10.19.0."));
+    CHECK(lab.pings("front", "10.19.0.1"));
+    CHECK(lab.pings("", "10.19.1.20"));
+    CHECK(lab.attach("worker", "tr '\\0' '\\n' < /proc/1/environ").out.find("GREETING=hello\n") != std::string::npos);
+    lab.must_delete(example);
+    lab.check_nothing_left(before);
+    check_nothing_serves(lab);
+}
+
 TEST_CASE("06: a reserved address stays over a restart and over the end of the lease") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Lab lab;

@@ -203,4 +203,60 @@ containers:
     lab.check_nothing_left(before);
 }
 
+TEST_CASE("an ipvlan is reached by its addresses, with its parent's MAC") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.add_lan("ens33", {"192.0.2.1/24"}, {"192.0.2.2/24"});
+    CTL_SKIP_IF(lab.sh("ip link add link ens33 name probe0 type ipvlan mode l3s && ip link del probe0").exit_code != 0,
+                "this kernel makes no ipvlan links");
+    const auto before = lab.traces();
+    const std::string stack = ground + R"(
+containers:
+- name: web
+  image: busybox
+  devices:
+    eth0: {type: nic, nictype: ipvlan, parent: ens33, mode: MODE, ipv4.address: 192.0.2.20}
+)";
+    for (const std::string mode : {"l3s", "l2"}) {
+        INFO(mode);
+        const std::string file = lab.write("stack.yaml", replaced(stack, "MODE", mode));
+        lab.must_apply(file);
+        CHECK(lan_pings(lab, "192.0.2.20"));
+        CHECK(lab.pings("web", "192.0.2.2"));
+        CHECK(line(lab, "cat /sys/class/net/ens33/address") ==
+              std::string(trimmed(lab.in_netns("web", "ip -j link show eth0 | jq -r '.[0].address'").out)));
+        lab.must_delete(file);
+        lab.check_nothing_left(before);
+    }
+}
+
+TEST_CASE("NICs on a VLAN of an interface share that VLAN's link, which goes with the last of them") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.add_lan("ens33", {}, {});
+    CTL_SKIP_IF(lab.sh("ip link add link ens33 name ens33.9 type vlan id 9 && ip link del ens33.9").exit_code != 0,
+                "this kernel makes no vlan links");
+    REQUIRE(lab.lan_sh("ip link add link lan0 name lan0.5 type vlan id 5 && ip addr add 192.0.5.2/24 dev lan0.5 && "
+                       "ip link set lan0.5 up")
+                .exit_code == 0);
+    const auto before = lab.traces();
+    const std::string web = R"(- name: web
+  image: busybox
+  devices:
+    eth0: {type: nic, nictype: macvlan, parent: ens33, vlan: 5, ipv4.address: 192.0.5.20/24}
+)";
+    const std::string db = R"(- name: db
+  image: busybox
+  devices:
+    eth0: {type: nic, nictype: macvlan, parent: ens33, vlan: 5, ipv4.address: 192.0.5.21/24}
+)";
+    lab.must_apply(lab.write("stack.yaml", ground + "containers:\n" + web + db));
+    CHECK(lab.pings("web", "192.0.5.2"));
+    CHECK(lab.pings("web", "192.0.5.21"));
+    lab.must_apply(lab.write("stack.yaml", ground + "containers:\n" + web));
+    CHECK(lab.pings("web", "192.0.5.2"));
+    lab.must_delete("/run/lab/stack.yaml");
+    lab.check_nothing_left(before);
+}
+
 }  // namespace ctl::testing

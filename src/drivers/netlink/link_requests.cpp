@@ -38,6 +38,24 @@ std::optional<std::uint32_t> macvlan_mode(const std::string& name) {
     return std::nullopt;
 }
 
+std::optional<std::uint16_t> ipvlan_mode(const std::string& name) {
+    if (name == "l2") return IPVLAN_MODE_L2;
+    if (name == "l3") return IPVLAN_MODE_L3;
+    if (name == "l3s") return IPVLAN_MODE_L3S;
+    return std::nullopt;
+}
+
+void put_gvrp(Request& request, const Link& link) {
+    if (!link.gvrp) return;
+    const ifla_vlan_flags flags{.flags = *link.gvrp ? std::uint32_t{VLAN_FLAG_GVRP} : 0, .mask = VLAN_FLAG_GVRP};
+    request.bytes(IFLA_VLAN_FLAGS, bytes_of(flags));
+}
+
+/// Types whose parent is named by the link itself, not among the type's own settings.
+bool stands_on_parent(const Link& link) {
+    return link.type == LinkType::macvlan || link.type == LinkType::ipvlan || link.type == LinkType::vlan;
+}
+
 void put_address(Request& request, const std::string& text, int attribute4, int attribute6) {
     const auto address = IpAddress::parse(text);
     if (address) request.bytes(address->family == IpAddress::Family::v4 ? attribute4 : attribute6, bytes_of(*address));
@@ -88,6 +106,13 @@ void put_type_settings(Request& request, const Link& link, int parent) {
             put_vxlan_live(request, link);
             break;
         case LinkType::gretap: put_gretap(request, link); break;
+        case LinkType::ipvlan:
+            if (const auto mode = link.mode ? ipvlan_mode(*link.mode) : std::nullopt) request.u16(IFLA_IPVLAN_MODE, *mode);
+            break;
+        case LinkType::vlan:
+            if (link.vlan) request.u16(IFLA_VLAN_ID, static_cast<std::uint16_t>(*link.vlan));
+            put_gvrp(request, link);
+            break;
         case LinkType::veth: break;
     }
 }
@@ -119,7 +144,8 @@ Request address_request(unsigned type, unsigned flags, int index, const model::C
 
 bool changes_type_settings(const LinkRecord& now, const Link& wanted) {
     const auto differs = [](const auto& want, const auto& have) { return want && want != have; };
-    if (now.kind == "macvlan") return differs(wanted.mode, now.mode);
+    if (now.kind == "macvlan" || now.kind == "ipvlan") return differs(wanted.mode, now.mode);
+    if (now.kind == "vlan") return differs(wanted.gvrp, now.gvrp);
     return (now.kind == "vxlan" || now.kind == "gretap") &&
            (differs(wanted.local, now.local) || differs(wanted.remote, now.remote) || differs(wanted.ttl, now.ttl));
 }
@@ -130,8 +156,11 @@ void put_changed_type_settings(Request& request, const LinkRecord& now, const Li
         info.nest(IFLA_INFO_DATA, [&](Request& data) {
             if (now.kind == "vxlan") put_vxlan_live(data, wanted);
             if (now.kind == "gretap") put_gretap(data, wanted);
+            if (now.kind == "vlan") put_gvrp(data, wanted);
             const auto mode = now.kind == "macvlan" && wanted.mode ? macvlan_mode(*wanted.mode) : std::nullopt;
             if (mode) data.u32(IFLA_MACVLAN_MODE, *mode);
+            const auto layer = now.kind == "ipvlan" && wanted.mode ? ipvlan_mode(*wanted.mode) : std::nullopt;
+            if (layer) data.u16(IFLA_IPVLAN_MODE, *layer);
         });
     });
 }
@@ -141,7 +170,7 @@ void put_changed_type_settings(Request& request, const LinkRecord& now, const Li
 Request birth_request(const Birth& birth, int parent) {
     Request request = new_link(NLM_F_CREATE | NLM_F_EXCL, 0, 0, 0);
     put_name_and_place(request, birth);
-    if (parent != 0 && birth.link->type == LinkType::macvlan) request.u32(IFLA_LINK, static_cast<std::uint32_t>(parent));
+    if (parent != 0 && stands_on_parent(*birth.link)) request.u32(IFLA_LINK, static_cast<std::uint32_t>(parent));
     request.nest(IFLA_LINKINFO, [&](Request& info) {
         info.text(IFLA_INFO_KIND, model::to_string(*birth.link->type));
         info.nest(IFLA_INFO_DATA, [&](Request& data) { put_type_settings(data, *birth.link, parent); });

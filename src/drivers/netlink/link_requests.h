@@ -13,7 +13,7 @@ struct Birth {
     const model::Link* link = nullptr;  ///< MTU, MAC and the type's own settings; may be null for a veth's other end
 };
 
-/// Creates a bridge, macvlan or vxlan. `parent` is an index in the socket's namespace, 0 for none.
+/// Creates any link but a veth pair. `parent` is an index in the socket's namespace, 0 for none.
 [[nodiscard]] Request birth_request(const Birth& birth, int parent);
 /// Creates both ends of a veth pair.
 [[nodiscard]] Request veth_request(const Birth& near, const Birth& far);

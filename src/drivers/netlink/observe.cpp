@@ -106,8 +106,11 @@ private:
         link.type = record.type();
         if (const auto loan = read_loan(record.alias); loan && !scope.pin.name.empty()) link.hardware = loan->name;
         if (link.type == LinkType::veth) link.peer = peer_of(scope, record);
-        if (link.type == LinkType::macvlan || link.type == LinkType::vxlan) link.parent = parent_of(scope, record);
+        const std::set<LinkType> stacked{LinkType::macvlan, LinkType::vxlan, LinkType::ipvlan, LinkType::vlan};
+        if (link.type && stacked.contains(*link.type)) link.parent = parent_of(scope, record);
         link.mode = record.mode;
+        link.vlan = record.vlan;
+        link.gvrp = record.gvrp;
         link.vni = record.vni;
         link.local = record.local;
         link.remote = record.remote;

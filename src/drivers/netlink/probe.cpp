@@ -41,7 +41,8 @@ Status try_type(LinkType type) {
     int parent = 0;
     if (type == LinkType::vxlan) link.vni = 1;
     if (type == LinkType::gretap) link.remote = "192.0.2.1";
-    if (type == LinkType::macvlan) {
+    if (type == LinkType::vlan) link.vlan = 1;
+    if (type == LinkType::macvlan || type == LinkType::ipvlan || type == LinkType::vlan) {
         // It stands on another link; any will do, but loopback is refused.
         Link bridge;
         bridge.type = LinkType::bridge;

@@ -54,6 +54,15 @@ std::optional<std::string> macvlan_mode(std::uint32_t mode) {
     }
 }
 
+std::optional<std::string> ipvlan_mode(std::uint16_t mode) {
+    switch (mode) {
+        case IPVLAN_MODE_L2: return "l2";
+        case IPVLAN_MODE_L3: return "l3";
+        case IPVLAN_MODE_L3S: return "l3s";
+        default: return std::nullopt;
+    }
+}
+
 void read_vxlan(const Attributes& data, LinkRecord& link) {
     if (const auto vni = data.u32(IFLA_VXLAN_ID)) link.vni = *vni;
     if (const auto port = data.u16(IFLA_VXLAN_PORT))
@@ -80,6 +89,13 @@ bool has_ipv6(const Attributes& attributes) {
     return disabled == 0;
 }
 
+std::uint32_t vlan_flags(const Attributes& data) {
+    ifla_vlan_flags flags{};
+    const Bytes bytes = data.get(IFLA_VLAN_FLAGS);
+    if (bytes.size() >= sizeof flags) std::memcpy(&flags, bytes.data(), sizeof flags);
+    return flags.flags;
+}
+
 LinkRecord read_link(const nlmsghdr* message) {
     const auto fixed = fixed_part<ifinfomsg>(message);
     const Attributes attributes(message, sizeof fixed);
@@ -101,6 +117,11 @@ LinkRecord read_link(const nlmsghdr* message) {
         link.isolated = info.nested(IFLA_INFO_SLAVE_DATA).u8(IFLA_BRPORT_ISOLATED).value_or(0) != 0;
     const Attributes data = info.nested(IFLA_INFO_DATA);
     if (link.kind == "macvlan") link.mode = macvlan_mode(data.u32(IFLA_MACVLAN_MODE).value_or(0));
+    if (link.kind == "ipvlan") link.mode = ipvlan_mode(data.u16(IFLA_IPVLAN_MODE).value_or(0));
+    if (link.kind == "vlan") {
+        link.vlan = data.u16(IFLA_VLAN_ID);
+        link.gvrp = (vlan_flags(data) & VLAN_FLAG_GVRP) != 0;
+    }
     if (link.kind == "vxlan") read_vxlan(data, link);
     if (link.kind == "gretap") read_gretap(data, link);
     return link;

@@ -37,6 +37,8 @@ struct LinkRecord {
     std::optional<std::string> remote;
     std::optional<std::int64_t> port;
     std::optional<std::int64_t> ttl;
+    std::optional<std::int64_t> vlan;
+    std::optional<bool> gvrp;
     std::vector<AddressRecord> addresses;  ///< without the kernel's own fe80::
 
     // Only after read_limits():

@@ -157,3 +157,94 @@ TEST_CASE("a physical NIC is the host's own, with its own MAC, and asks DHCP") {
     CHECK_FALSE(result.desired.at({ObjectKind::link, "web:eth0"}).borrowed);
     CHECK(object<Container>(result, "web").environment->at("CTL_DHCP") == "eth0");
 }
+
+TEST_CASE("a VLAN of an interface is made once for all NICs that stand on it") {
+    const auto result = lowered_nics(
+        "    eth0: {type: nic, nictype: macvlan, parent: ens33, vlan: 5}\n"
+        "    eth1: {type: nic, nictype: routed, parent: ens33, vlan: 5, ipv4.address: 192.0.2.20}\n");
+    const auto& vlan = object<Link>(result, "ens33.5");
+    CHECK(vlan.type == LinkType::vlan);
+    CHECK(vlan.vlan == 5);
+    CHECK(vlan.parent == "ens33");
+    CHECK(vlan.up == true);
+    CHECK(has_need(result, {ObjectKind::link, "ens33.5"}, {{ObjectKind::link, "ens33"}, Bond::rebuild}));
+    CHECK(object<Link>(result, "web:eth0").parent == "ens33.5");
+    CHECK(has_need(result, {ObjectKind::link, "web:eth0"}, {{ObjectKind::link, "ens33.5"}, Bond::rebuild}));
+    CHECK(object<Neighbour>(result, "192.0.2.20").dev == "ens33.5");
+    CHECK(object<Sysctl>(result, "net.ipv4.conf.ens33/5.forwarding").value == "1");
+}
+
+TEST_CASE("only that VLAN of a physical NIC is the container's, born in its namespace") {
+    const auto result = lowered_nics("    eth0: {type: nic, nictype: physical, parent: ens33, vlan: 7}\n");
+    const auto& link = object<Link>(result, "web:eth0");
+    CHECK(link.type == LinkType::vlan);
+    CHECK(link.vlan == 7);
+    CHECK(link.parent == "ens33");
+    CHECK_FALSE(link.hardware);
+}
+
+TEST_CASE("an ipvlan has its parent's MAC, and in mode l3s the host tells neighbours where its addresses are") {
+    const auto result =
+        lowered_nics("    eth0: {type: nic, nictype: ipvlan, parent: ens33, ipv4.address: '192.0.2.20,192.0.2.21'}\n");
+    const auto& link = object<Link>(result, "web:eth0");
+    CHECK(link.type == LinkType::ipvlan);
+    CHECK(link.mode == "l3s");
+    CHECK(link.parent == "ens33");
+    CHECK_FALSE(link.mac);
+    CHECK(link.addresses == std::set{*Cidr::parse("192.0.2.20/32"), *Cidr::parse("192.0.2.21/32")});
+    CHECK(route(result, "web:0.0.0.0/0") == Route{.via = std::nullopt, .dev = "eth0"});
+    CHECK(route(result, "192.0.2.21/32") == Route{.via = std::nullopt, .dev = "lo"});
+    CHECK(object<Neighbour>(result, "192.0.2.20").dev == "ens33");
+}
+
+TEST_CASE("an ipvlan in mode l2 is on its parent's segment, with the usual prefix and a gateway of that") {
+    const auto result = lowered_nics(
+        "    eth0: {type: nic, nictype: ipvlan, parent: ens33, mode: l2, ipv4.address: 192.0.2.20, ipv4.gateway: 192.0.2.1, "
+        "ipv6.address: '2001:db8::20'}\n");
+    CHECK(object<Link>(result, "web:eth0").addresses ==
+          std::set{*Cidr::parse("192.0.2.20/24"), *Cidr::parse("2001:db8::20/64")});
+    CHECK(route(result, "web:0.0.0.0/0").via == "192.0.2.1");
+    CHECK(count(result, ObjectKind::route) == 1);
+    CHECK(count(result, ObjectKind::neighbour) == 0);
+}
+
+TEST_CASE("a macvlan network on a VLAN stands on that VLAN's link, and so do the NICs on it") {
+    const auto result = lowered(R"(
+storage_pools: [{name: default, driver: dir}]
+images: [{name: busybox, source: {type: busybox}}]
+networks: [{name: lan5, type: macvlan, config: {parent: ens33, vlan: 5, gvrp: true}}]
+profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
+containers:
+- name: web
+  image: busybox
+  profiles: [default]
+  devices: {eth0: {type: nic, network: lan5, ipv4.address: 192.0.2.20/24}}
+)");
+    CHECK(object<Link>(result, "ens33.5").vlan == 5);
+    CHECK(object<Link>(result, "ens33.5").gvrp == true);
+    CHECK(object<Link>(result, "lan5").parent == "ens33.5");
+    CHECK(has_need(result, {ObjectKind::link, "lan5"}, {{ObjectKind::link, "ens33.5"}, Bond::rebuild}));
+    CHECK(object<Link>(result, "web:eth0").parent == "ens33.5");
+}
+
+TEST_CASE("the host routes a bridge's further subnets to it") {
+    const auto result = lowered(
+        "networks:\n"
+        "- {name: lab0, config: {ipv4.address: 10.28.0.1/24, ipv6.address: none, ipv4.routes: '10.60.0.0/16, 10.61.0.1/16', "
+        "ipv6.routes: 'fd42:60::/48'}}\n"
+        "- {name: ovs0, config: {bridge.driver: openvswitch, ipv4.address: none, ipv6.address: none, ipv4.routes: "
+        "10.62.0.0/16}}\n");
+    CHECK(route(result, "10.60.0.0/16") == Route{.via = std::nullopt, .dev = "lab0"});
+    CHECK(route(result, "10.61.0.0/16") == Route{.via = std::nullopt, .dev = "lab0"});
+    CHECK(route(result, ":fd42:60::/48") == Route{.via = std::nullopt, .dev = "lab0"});
+    CHECK(route(result, "10.62.0.0/16") == Route{.via = std::nullopt, .dev = "ovs0"});
+    CHECK(has_need(result, {ObjectKind::route, "10.60.0.0/16"}, {{ObjectKind::link, "lab0"}, Bond::rebuild}));
+}
+
+TEST_CASE("packets of a NIC with a priority are marked before its filters accept any") {
+    const auto result = lowered_nics(
+        "    eth0: {type: nic, network: lab0, host_name: veth-web, ipv4.address: 10.28.0.9, limits.priority: 70000, "
+        "security.ipv4_filtering: true}\n");
+    const auto& chains = *object<NftTable>(result, "ctlports_lab0").chains;
+    CHECK(chains.at("nic_veth-web").starts_with("meta priority set 1:1170\n"));
+}

@@ -162,7 +162,7 @@ TEST_CASE("faults of documents are told with place and hint") {
         "networks:, "
         "containers:, …";
     CHECK(parsed("- a\n").text() == "1:1 error: a document must be a map; " + kinds + "\n");
-    CHECK(parsed("name: x\ndevices: {}\n").text() == "1:1 error: the document doesn't say what it is; " + kinds + "\n");
+    CHECK(parsed("name: x\nconfig: {}\n").text() == "1:1 error: the document doesn't say what it is; " + kinds + "\n");
     CHECK(parsed("kind: Pod\n").text() == "1:7 error: unknown kind \"Pod\"; " + kinds + "\n");
     CHECK(parsed("kind: network-zone\n").text() ==
           "1:7 error: kind network-zone is not supported yet; take it out of the manifest\n");
@@ -231,8 +231,8 @@ TEST_CASE("what is known but not built is an error, unless it asks for nothing")
           "3:10 error: security.protection.delete is not supported yet; lifecycle: {prevent_destroy: true} does it\n");
     CHECK(device_faults("{type: proxy, listen: 'tcp:0.0.0.0:80', connect: 'tcp:127.0.0.1:80'}") ==
           "4:16 error: type: proxy is not supported yet; take it out of the manifest\n");
-    CHECK(device_faults("{type: nic, nictype: ipvlan, parent: eth1}") ==
-          "4:30 error: nictype: ipvlan is not supported yet; take it out of the manifest\n");
+    CHECK(device_faults("{type: nic, nictype: sriov, parent: eth1}")
+              .starts_with("4:30 error: nictype: sriov is not supported; nobody chooses among virtual functions"));
     CHECK(parsed("storage_pools: [{name: a, driver: zfs, config: {size: x}}]\n").text() ==
           "1:35 error: driver: zfs is not supported yet; take it out of the manifest\n");
     CHECK(parsed("kind: instance\nname: c\ntype: virtual-machine\n").text() ==
@@ -338,6 +338,62 @@ TEST_CASE("a directory is loaded by name, without what is hidden or below it") {
     CHECK(diagnostics.all().back().rule == "no-manifest");
     CHECK(load_stack(std::vector<fs::path>{directory / "absent.yaml"}, diagnostics).empty());
     CHECK(diagnostics.error_count() == 2);
+    fs::remove_all(directory);
+}
+
+TEST_CASE("what lxc show prints says by its fields what it is") {
+    const auto result = parsed(R"(
+config: {limits.processes: "200"}
+description: What a worker needs
+devices: {root: {path: /, pool: default, type: disk}}
+name: worker
+used_by: [/1.0/instances/old]
+---
+config: {ipv4.address: 10.19.1.1/24}
+name: backend0
+type: bridge
+used_by: []
+managed: true
+status: Created
+locations: [none]
+---
+config: {source: /srv/pool}
+name: default
+driver: dir
+used_by: []
+status: Created
+locations: [none]
+---
+images: [{name: debian, source: {type: tarball, path: /srv/debian.tar.gz, fingerprint: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}}]
+---
+architecture: x86_64
+config: {image.os: Debian, volatile.base_image: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, volatile.uuid: f00d}
+devices: {}
+ephemeral: false
+name: web
+profiles: [worker]
+stateful: false
+description: ""
+)");
+    CHECK(result.text() == "");
+    CHECK(result.stack.profiles.at(0).name.text == "worker");
+    CHECK(result.stack.networks.at(0).name.text == "backend0");
+    CHECK(result.stack.storage_pools.at(0).name.text == "default");
+    CHECK(result.stack.containers.at(0).name.text == "web");
+    CHECK(result.stack.containers.at(0).image.text == "debian");
+}
+
+TEST_CASE("a container that lxc config show printed is named by its file") {
+    std::string pattern = (fs::temp_directory_path() / "ctl-load-XXXXXX").string();
+    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    const fs::path directory = pattern;
+    std::ofstream(directory / "web.yaml")
+        << "architecture: x86_64\nconfig: {}\ndevices: {}\nephemeral: false\nprofiles: []\n";
+    Diagnostics diagnostics;
+    const auto stack = load_stack(std::vector<fs::path>{directory}, diagnostics);
+    CHECK(diagnostics.empty());
+    REQUIRE(stack.containers.size() == 1);
+    CHECK(stack.containers[0].name.text == "web");
     fs::remove_all(directory);
 }
 

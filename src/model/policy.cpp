@@ -1,0 +1,241 @@
+#include "model/policy.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <set>
+#include <tuple>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "model/parse_reader.h"
+#include "model/resolve.h"
+#include "model/schema.h"
+#include "model/structure.h"
+#include "model/validation.h"
+#include "model/value_types.h"
+#include "model/yaml.h"
+
+namespace ctl::model {
+
+namespace {
+
+using resource::Container;
+using resource::Device;
+using resource::Stack;
+
+/// Keys that reach past what the other keys allow.
+constexpr std::array<std::string_view, 8> low_level_keys{
+    "boot.host_shutdown_timeout", "linux.kernel_modules", "raw.apparmor", "raw.idmap", "raw.lxc", "raw.seccomp",
+    "security.idmap.base",        "security.idmap.size"};
+
+class PolicyCheck {
+public:
+    PolicyCheck(const Config& policy, const Stack& stack, Diagnostics& diagnostics)
+        : policy_(policy), stack_(stack), diagnostics_(diagnostics) {
+        for (const auto& network : stack.networks) networks_.insert(network.name.text);
+        if (const Value* paths = value_of(policy, "restricted.devices.disk.paths"))
+            for (const auto path : parse_list(paths->text)) paths_.emplace_back(path);
+        if (const Value* access = value_of(policy, "restricted.networks.access"))
+            for (const auto name : parse_list(access->text)) accessible_.emplace(name);
+    }
+
+    void run() {
+        check_counts();
+        const Stack resolved = resolve(stack_);
+        for (const std::string_view key : {"limits.memory", "limits.processes"}) check_sum(resolved, key);
+        if (!bool_value("restricted")) return;
+        for (const auto& profile : stack_.profiles) {
+            check_config(profile.config);
+            for (const auto& [name, device] : profile.devices) check_device(name, device);
+        }
+        // What a container has of a profile stands in that profile, and is told once.
+        for (const auto& container : resolved.containers) {
+            check_config(container.config);
+            check_isolation(container);
+            for (const auto& [name, device] : container.devices) check_device(name, device);
+        }
+        for (const auto& image : stack_.images) check_path("image " + ctl::quoted(image.name.text), image.source.path);
+        for (const auto& pool : stack_.storage_pools)
+            if (const Value* source = value_of(pool.config, "source"))
+                check_path("storage pool " + ctl::quoted(pool.name.text), *source);
+    }
+
+private:
+    [[nodiscard]] bool bool_value(std::string_view key) const {
+        const Value* value = value_of(policy_, key);
+        return value != nullptr && parse_bool(value->text).value_or(false);
+    }
+
+    /// The word of a restriction, or its default.
+    [[nodiscard]] std::string_view word(std::string_view key) const {
+        if (const Value* value = value_of(policy_, key)) return value->text;
+        const KeyInfo* info = find_key(SchemaKind::policy, "", key);
+        return info != nullptr && info->default_value ? std::string_view(*info->default_value) : std::string_view();
+    }
+
+    void refuse(const std::string& what, std::string_view restriction, const SourceSpan& where) {
+        if (!told_.emplace(what, where.line, where.column).second) return;
+        const Value* said = value_of(policy_, restriction);
+        const std::string source = said != nullptr ? fmt::format(" ({})", said->where.str()) : std::string();
+        diagnostics_.error("policy",
+                           fmt::format("{} is forbidden here by {}: {}{}", what, restriction, word(restriction), source),
+                           where, "remove it, or ask who keeps the host's policy");
+    }
+
+    void refuse_count(std::string_view limit, std::string_view what, const Value& most, std::size_t count,
+                      const SourceSpan& where) {
+        diagnostics_.error("policy",
+                           fmt::format("{} {} are more than {}: {} of the policy at {} allows", count, what, limit,
+                                       escaped(most.text), most.where.str()),
+                           where, "split the stack, or ask who keeps the host's policy");
+    }
+
+    template <typename Resources>
+    void check_count(std::string_view limit, std::string_view what, const Resources& resources) {
+        const Value* most = value_of(policy_, limit);
+        const auto number = most != nullptr ? parse_uint(most->text) : std::nullopt;
+        if (number && static_cast<std::int64_t>(resources.size()) > *number)
+            refuse_count(limit, what, *most, resources.size(), resources[static_cast<std::size_t>(*number)].name.where);
+    }
+
+    void check_counts() {
+        check_count("limits.containers", "containers", stack_.containers);
+        check_count("limits.instances", "containers", stack_.containers);
+        check_count("limits.networks", "networks", stack_.networks);
+    }
+
+    void check_sum(const Stack& resolved, std::string_view key) {
+        const Value* most = value_of(policy_, key);
+        if (most == nullptr) return;
+        const auto parse = [&](const std::string& text) {
+            return key == "limits.memory" ? parse_size(text) : parse_uint(text);
+        };
+        const auto limit = parse(most->text);
+        std::int64_t sum = 0;
+        for (const auto& container : resolved.containers) {
+            const Value* own = value_of(container.config, key);
+            const auto number = own != nullptr ? parse(own->text) : std::nullopt;
+            if (!number) {
+                diagnostics_.error(
+                    "policy",
+                    fmt::format("container {} has no {}, of which the policy at {} allows {} to all together",
+                                ctl::quoted(container.name.text), key, most->where.str(), escaped(most->text)),
+                    container.name.where, fmt::format("add {} under config", key));
+                continue;
+            }
+            const bool was_within = !limit || sum <= *limit;
+            sum = *number > std::numeric_limits<std::int64_t>::max() - sum ? std::numeric_limits<std::int64_t>::max()
+                                                                           : sum + *number;
+            if (limit && was_within && sum > *limit)
+                diagnostics_.error(
+                    "policy",
+                    fmt::format("with container {} the stack's {} is more than the {} that the policy at {} allows",
+                                ctl::quoted(container.name.text), key, escaped(most->text), most->where.str()),
+                    own->where, "use less, or ask who keeps the host's policy");
+        }
+    }
+
+    [[nodiscard]] static bool is_on(const ConfigEntry& entry) { return parse_bool(entry.value.text).value_or(false); }
+
+    void check_config(const Config& config) {
+        for (const auto& [key, entry] : config) {
+            if (entry.value.empty()) continue;
+            const bool is_low_level = std::find(low_level_keys.begin(), low_level_keys.end(), key) != low_level_keys.end();
+            if (is_low_level && word("restricted.containers.lowlevel") == "block")
+                refuse(key, "restricted.containers.lowlevel", entry.key_where);
+            else if (key == "security.privileged" && is_on(entry) && word("restricted.containers.privilege") != "allow")
+                refuse(key, "restricted.containers.privilege", entry.value.where);
+            else if (key == "security.nesting" && is_on(entry) && word("restricted.containers.nesting") == "block")
+                refuse(key, "restricted.containers.nesting", entry.value.where);
+            else if (key.starts_with("security.syscalls.intercept.") && is_on(entry) &&
+                     word("restricted.containers.interception") == "block")
+                refuse(key, "restricted.containers.interception", entry.value.where);
+            else if (key == "snapshots.schedule" && word("restricted.snapshots") == "block")
+                refuse(key, "restricted.snapshots", entry.value.where);
+        }
+    }
+
+    void check_isolation(const Container& container) {
+        if (word("restricted.containers.privilege") != "isolated") return;
+        const auto isolated = container.config.find("security.idmap.isolated");
+        if (isolated != container.config.end() && is_on(isolated->second)) return;
+        refuse(fmt::format("container {} without security.idmap.isolated: true", ctl::quoted(container.name.text)),
+               "restricted.containers.privilege", container.name.where);
+    }
+
+    void check_device(const std::string& name, const Device& device) {
+        const std::string& type = device.type.text;
+        const std::string what = fmt::format("device {} of type {}", ctl::quoted(name), escaped(type));
+        if (type == "disk") return check_disk(what, device);
+        if (type == "nic") return check_nic(what, device);
+        const std::string restriction = "restricted.devices." + type;
+        if (find_key(SchemaKind::policy, "", restriction) != nullptr && word(restriction) == "block")
+            refuse(what, restriction, device.where);
+    }
+
+    void check_disk(const std::string& what, const Device& device) {
+        constexpr std::string_view restriction = "restricted.devices.disk";
+        const Value* path = value_of(device.keys, "path");
+        const bool is_root = path != nullptr && path->text == "/" && value_of(device.keys, "pool") != nullptr;
+        if (is_root) return;
+        const Value* source = value_of(device.keys, "source");
+        const bool is_managed = value_of(device.keys, "pool") != nullptr;
+        if (word(restriction) == "block" || (word(restriction) == "managed" && !is_managed)) {
+            refuse(what, restriction, device.where);
+        } else if (!is_managed && source != nullptr) {
+            check_path(what, *source);
+        }
+    }
+
+    void check_path(const std::string& what, const Value& source) {
+        if (paths_.empty() || !source.text.starts_with('/')) return;
+        const auto is_below = [&](const std::string& top) {
+            const std::string normal = std::filesystem::path(source.text).lexically_normal().native();
+            const std::string with_slash = top.ends_with('/') ? top : top + "/";
+            return normal == top || normal == with_slash || normal.starts_with(with_slash);
+        };
+        if (std::none_of(paths_.begin(), paths_.end(), is_below))
+            refuse(fmt::format("{} of {}", ctl::quoted(source.text), what), "restricted.devices.disk.paths", source.where);
+    }
+
+    void check_nic(const std::string& what, const Device& device) {
+        constexpr std::string_view restriction = "restricted.devices.nic";
+        const Value* network = value_of(device.keys, "network");
+        if (network == nullptr) network = value_of(device.keys, "parent");
+        const bool is_managed = network != nullptr && networks_.contains(network->text);
+        if (word(restriction) == "block" || (word(restriction) == "managed" && !is_managed))
+            refuse(what, restriction, device.where);
+        else if (!accessible_.empty() && network != nullptr && !accessible_.contains(network->text))
+            refuse(fmt::format("{} of {}", ctl::quoted(network->text), what), "restricted.networks.access", network->where);
+    }
+
+    const Config& policy_;
+    const Stack& stack_;
+    Diagnostics& diagnostics_;
+    std::set<std::string, std::less<>> networks_;
+    std::set<std::string, std::less<>> accessible_;
+    std::vector<std::string> paths_;
+    std::set<std::tuple<std::string, std::size_t, std::size_t>> told_;
+};
+
+}  // namespace
+
+std::optional<Config> load_policy(const std::filesystem::path& file, Diagnostics& diagnostics) {
+    const std::size_t errors = diagnostics.error_count();
+    const auto documents = load_yaml_file(file, diagnostics);
+    Config policy;
+    for (const auto& document : documents) {
+        check_structure(document, SchemaKind::policy, most_faults, diagnostics);
+        for (auto& [key, entry] : read_config(document.find("config"))) policy.insert_or_assign(key, entry);
+    }
+    check_config(policy, {*config_of(SchemaKind::policy, ""), "a policy"}, diagnostics);
+    return diagnostics.error_count() == errors ? std::optional(std::move(policy)) : std::nullopt;
+}
+
+void check_policy(const Config& policy, const Stack& stack, Diagnostics& diagnostics) {
+    PolicyCheck(policy, stack, diagnostics).run();
+}
+
+}  // namespace ctl::model
