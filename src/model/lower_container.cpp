@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "model/lower_instance.h"
 #include "model/lowering.h"
 #include "model/raw_lxc.h"
 #include "model/value_types.h"
@@ -45,6 +46,7 @@ public:
         lower_root();
         lower_mounts();
         lower_config();
+        lower_limits(container_.config, object_, places_, lowering_.diagnostics);
         const RawLxc raw = lower_raw();
         const LoweredNics nics = lower_nics(lowering_, container_, raw.network);
         for (const auto& link : nics.links) needs_.push_back({link, Bond::order});
@@ -114,8 +116,6 @@ private:
 
     void lower_config() {
         const auto number = [](std::string_view text) { return parse_uint(text); };
-        set("limits.memory", "memory_limit", object_.memory_limit, parse_size);
-        set("limits.processes", "process_limit", object_.process_limit, number);
         set("boot.autostart", "autostart", object_.autostart, parse_bool);
         set("boot.autostart.priority", "autostart_priority", object_.autostart_priority, number);
         set("boot.autostart.delay", "autostart_delay", object_.autostart_delay, number);
@@ -183,7 +183,7 @@ private:
     ResourceRef owner_;
     Container object_;
     std::vector<Need> needs_;
-    std::map<std::string, SourceSpan> places_;
+    Places places_;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "model/dhcp.h"
 #include "model/ip.h"
+#include "model/limit_values.h"
 #include "model/value_types.h"
 
 namespace ctl::model {
@@ -73,6 +74,11 @@ bool is_memory(std::string_view text) {
     return is_percent(text) || (bytes && *bytes > 0);
 }
 
+bool is_swap(std::string_view text) { return parse_bool(text) || parse_size(text); }
+bool is_allowance(std::string_view text) { return parse_cpu_allowance(text).has_value(); }
+bool is_nodes(std::string_view text) { return parse_memory_nodes(text).has_value(); }
+bool is_resource_limit(std::string_view text) { return parse_resource_limit(text).has_value(); }
+
 /// How a value type is recognised and what is said when it isn't.
 struct ValueType {
     bool (*accepts)(std::string_view);
@@ -111,6 +117,13 @@ const std::map<std::string_view, ValueType>& value_types() {
         {"memory", {is_memory, "not a size above 0", "write a number and a unit, such as 512MiB"}},
         {"cpus",
          {accept_cpus, "neither a number of CPUs nor a set of them", "write a number such as 2, or a set such as 0-1,3"}},
+        {"swap", {is_swap, "neither a boolean nor a size", "write true, false, or a size such as 512MiB"}},
+        {"allowance",
+         {is_allowance, "neither a share of CPU time nor a time in a period of up to 1000ms", "write 50% or 25ms/100ms"}},
+        {"nodes", {is_nodes, "not a set of NUMA nodes", "write one such as 0 or 0-1"}},
+        {"rlimit",
+         {is_resource_limit, "not a soft and a hard limit, the first no higher than the second",
+          "write one such as 1024:4096, 1024 or unlimited"}},
         {"mtu", {accept_mtu, "not an MTU from 1280 to 16384", "write a number such as 1500"}},
         {"vlan", {accept_vlan, "not a VLAN from 0 to 4094", "write a number such as 10"}},
         {"octal", {is_octal_mode, "not an octal mode", "write one such as 0660"}},

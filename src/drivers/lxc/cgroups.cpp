@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -26,22 +27,13 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view mount_point = "/sys/fs/cgroup";
 constexpr std::string_view init_scope = "/init.scope";
-/// Version 1 says "no limit" with the largest number of whole pages.
-constexpr std::int64_t huge = std::int64_t{1} << 62;
+/// As our configs have it: lxc.cgroup.dir.container.inner.
+constexpr std::string_view inner_cgroup = "payload/ns";
 
 std::optional<std::string> read_line(const std::string& path) {
     auto content = read_file(path, 65536);
     if (!content) return std::nullopt;
     return std::string(trimmed(*content));
-}
-
-std::optional<std::int64_t> read_number(const std::string& path) {
-    const auto text = read_line(path);
-    if (!text) return std::nullopt;
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
-    if (error != std::errc() || end != text->data() + text->size() || value >= huge) return std::nullopt;
-    return value;
 }
 
 Status write_value(const std::string& path, std::string_view value) {
@@ -76,7 +68,27 @@ std::set<pid_t> processes_below(const std::string& root) {
     return found;
 }
 
+/// A directory that is made the same way as a container's: the top of a hierarchy lacks some of what is below it.
+std::vector<std::string> examples(const std::string& containers) {
+    const fs::path around = fs::path(containers).parent_path();
+    std::vector<std::string> found{containers, around.native()};
+    std::error_code error;
+    for (fs::directory_iterator it(around, error), end; !error && it != end; it.increment(error))
+        if (it->is_directory(error)) {
+            found.push_back(it->path().native());
+            break;
+        }
+    return found;
+}
+
 }  // namespace
+
+std::optional<std::int64_t> parse_number(std::string_view text) {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
+    return value;
+}
 
 Cgroups Cgroups::find() {
     Cgroups found;
@@ -118,9 +130,9 @@ Cgroups Cgroups::find() {
     return found;
 }
 
-std::optional<std::string> Cgroups::all_cpus(const Base& base) {
-    if (base.unified) return read_line(base.path + "/cpuset.cpus.effective");
-    return read_line(fmt::format("{}/cpuset.cpus", fs::path(base.path).parent_path().native()));
+std::optional<std::string> Cgroups::whole_list(const Base& base, const std::string& file) {
+    if (base.unified) return read_line(fmt::format("{}/{}.effective", base.path, file));
+    return read_line(fmt::format("{}/{}", fs::path(base.path).parent_path().native(), file));
 }
 
 const Cgroups::Base* Cgroups::base_of(const std::string& controller) const {
@@ -135,21 +147,43 @@ bool Cgroups::has(const std::string& name) const {
     return false;
 }
 
-std::optional<std::string> Cgroups::limit_file(const std::string& name, const std::string& controller, const char* v1,
-                                               const char* v2) const {
-    const Base* base = base_of(controller);
+bool Cgroups::offers(const LimitFile& file) const {
+    const Base* base = base_of(file.controller);
+    if (base == nullptr) return false;
+    // Version 2 shows a controller's files only where it was asked for.
+    if (base->unified) return file.v2 != nullptr;
+    if (file.v1 == nullptr) return false;
+    const auto places = examples(base->path);
+    return std::any_of(places.begin(), places.end(),
+                       [&](const auto& place) { return ::access(fmt::format("{}/{}", place, file.v1).c_str(), F_OK) == 0; });
+}
+
+std::string Cgroups::file_name(const LimitFile& file) const {
+    const char* name = is_unified(file.controller) ? file.v2 : file.v1;
+    return name != nullptr ? name : "";
+}
+
+std::optional<std::string> Cgroups::path_of(const std::string& name, const LimitFile& file, std::string_view cgroup) const {
+    const Base* base = base_of(file.controller);
+    const std::string file_in_it = file_name(file);
+    if (base == nullptr || file_in_it.empty()) return std::nullopt;
+    return fmt::format("{}/{}/{}/{}", base->path, name, cgroup, file_in_it);
+}
+
+std::optional<std::string> Cgroups::value(const std::string& name, const LimitFile& file) const {
+    const auto path = path_of(name, file);
+    return path ? read_line(*path) : std::nullopt;
+}
+
+std::optional<std::string> Cgroups::inner_value(const std::string& name, const LimitFile& file) const {
+    const auto path = path_of(name, file, inner_cgroup);
+    return path ? read_line(*path) : std::nullopt;
+}
+
+std::optional<std::string> Cgroups::inherited(const LimitFile& file) const {
+    const Base* base = base_of(file.controller);
     if (base == nullptr) return std::nullopt;
-    return fmt::format("{}/{}/payload/{}", base->path, name, base->unified ? v2 : v1);
-}
-
-std::optional<std::int64_t> Cgroups::memory_limit(const std::string& name) const {
-    const auto file = limit_file(name, "memory", "memory.limit_in_bytes", "memory.max");
-    return file ? read_number(*file) : std::nullopt;
-}
-
-std::optional<std::int64_t> Cgroups::process_limit(const std::string& name) const {
-    const auto file = limit_file(name, "pids", "pids.max", "pids.max");
-    return file ? read_number(*file) : std::nullopt;
+    return read_line(fmt::format("{}/{}", fs::path(base->path).parent_path().native(), file_name(file)));
 }
 
 std::optional<std::string> Cgroups::cpu_set(const std::string& name, const std::optional<std::string>& written) const {
@@ -157,33 +191,47 @@ std::optional<std::string> Cgroups::cpu_set(const std::string& name, const std::
     if (base == nullptr) return std::nullopt;
     auto list = read_line(fmt::format("{}/{}/payload/cpuset.cpus", base->path, name));
     if (!list || list->empty()) return std::nullopt;
-    if (!written && list == all_cpus(*base)) return std::nullopt;
+    if (!written && list == whole_list(*base, "cpuset.cpus")) return std::nullopt;
     return list;
 }
 
-Status Cgroups::set_memory_limit(const std::string& name, std::optional<std::int64_t> bytes) const {
-    const auto file = limit_file(name, "memory", "memory.limit_in_bytes", "memory.max");
-    if (!file) return bytes ? Status(Error(ErrorCode::unsupported, "this kernel has no memory cgroups")) : ok();
-    return write_value(*file, bytes ? std::to_string(*bytes) : file->ends_with("memory.max") ? "max" : "-1");
+Status Cgroups::set(const std::string& name, const LimitFile& file, std::string_view value) const {
+    const auto path = path_of(name, file);
+    if (!path) return Error(ErrorCode::unsupported, fmt::format("this kernel has no {} cgroups", file.controller));
+    return write_value(*path, value);
 }
 
-Status Cgroups::set_process_limit(const std::string& name, std::optional<std::int64_t> count) const {
-    const auto file = limit_file(name, "pids", "pids.max", "pids.max");
-    if (!file) return count ? Status(Error(ErrorCode::unsupported, "this kernel has no pids cgroups")) : ok();
-    return write_value(*file, count ? std::to_string(*count) : "max");
+Status Cgroups::set_inner(const std::string& name, const LimitFile& file, std::string_view value) const {
+    const auto path = path_of(name, file, inner_cgroup);
+    if (!path) return Error(ErrorCode::unsupported, fmt::format("this kernel has no {} cgroups", file.controller));
+    return write_value(*path, value);
 }
 
-Status Cgroups::set_cpu_set(const std::string& name, const std::optional<std::string>& list) const {
-    const Base* base = base_of("cpuset");
-    if (base == nullptr) return list ? Status(Error(ErrorCode::unsupported, "this kernel has no cpuset cgroups")) : ok();
+Status Cgroups::set_below(const std::string& name, const LimitFile& file, std::string_view value) const {
+    CTL_TRY(set(name, file, value));
+    const fs::path path(path_of(name, file).value_or(""));
+    for (const auto& directory : directories_below(path.parent_path().native()))
+        CTL_TRY(write_value(fmt::format("{}/{}", directory, path.filename().native()), value));
+    return ok();
+}
+
+Status Cgroups::set_list(const std::string& name, const LimitFile& file, const std::optional<std::string>& list) const {
+    const Base* base = base_of(file.controller);
+    if (base == nullptr)
+        return list ? Status(Error(ErrorCode::unsupported, fmt::format("this kernel has no {} cgroups", file.controller)))
+                    : ok();
+    const std::string file_in_it = file_name(file);
     const std::string payload = fmt::format("{}/{}/payload", base->path, name);
     // While there are processes in it, a set is not made empty.
-    const std::string wanted = list ? *list : all_cpus(*base).value_or("");
-    if (base->unified) return write_value(payload + "/cpuset.cpus", wanted);
+    const std::string wanted = list ? *list : whole_list(*base, file_in_it).value_or("");
+    const auto write = [&](const std::string& directory) {
+        return write_value(fmt::format("{}/{}", directory, file_in_it), wanted);
+    };
+    if (base->unified) return write(payload);
     // On version 1 a set must lie inside its parent's and hold its children's, so one of the two orders works for each side.
-    std::vector<std::string> wide_first = directories_below(payload);
-    for (const auto& dir : wide_first) static_cast<void>(write_value(dir + "/cpuset.cpus", wanted));
-    for (auto it = wide_first.rbegin(); it != wide_first.rend(); ++it) CTL_TRY(write_value(*it + "/cpuset.cpus", wanted));
+    const std::vector<std::string> wide_first = directories_below(payload);
+    for (const auto& directory : wide_first) static_cast<void>(write(directory));
+    for (auto it = wide_first.rbegin(); it != wide_first.rend(); ++it) CTL_TRY(write(*it));
     return ok();
 }
 

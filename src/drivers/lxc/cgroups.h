@@ -6,11 +6,22 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 
 namespace ctl::drivers::lxc {
+
+/// A file of a controller, by cgroup version; null where that version has none.
+struct LimitFile {
+    const char* controller;
+    const char* v1;
+    const char* v2;
+};
+
+/// A number from 0 up, whole and nothing else.
+[[nodiscard]] std::optional<std::int64_t> parse_number(std::string_view text);
 
 /// Where liblxc puts containers: below the cgroups of process 1, on every mounted hierarchy. Read once.
 class Cgroups {
@@ -25,17 +36,32 @@ public:
     /// Do the container's processes live where our configs put them?
     [[nodiscard]] bool has(const std::string& name) const;
 
-    // Limits of a running container. Absent: none, or not readable.
-    [[nodiscard]] std::optional<std::int64_t> memory_limit(const std::string& name) const;  ///< bytes, whole pages
-    [[nodiscard]] std::optional<std::int64_t> process_limit(const std::string& name) const;
+    [[nodiscard]] bool has_controller(const std::string& controller) const { return base_of(controller) != nullptr; }
+    [[nodiscard]] bool is_unified(const std::string& controller) const { return unified_.contains(controller); }
+    /// Does a container's cgroup have that file?
+    [[nodiscard]] bool offers(const LimitFile& file) const;
+    /// Its name in the version that the controller is on.
+    [[nodiscard]] std::string file_name(const LimitFile& file) const;
+
+    // Files of a running container's cgroup. Absent: no such file.
+    [[nodiscard]] std::optional<std::string> value(const std::string& name, const LimitFile& file) const;
+    /// As the cgroup in there has it that the processes are in: lxc-cgroup(1) reads and writes that one.
+    [[nodiscard]] std::optional<std::string> inner_value(const std::string& name, const LimitFile& file) const;
+    /// As the cgroup has it that all containers are in.
+    [[nodiscard]] std::optional<std::string> inherited(const LimitFile& file) const;
     /// Absent when it may use all CPUs that we may, unless its config says so itself (`written`).
     [[nodiscard]] std::optional<std::string> cpu_set(const std::string& name,
                                                      const std::optional<std::string>& written) const;
 
-    // Absent value: no limit.
-    [[nodiscard]] Status set_memory_limit(const std::string& name, std::optional<std::int64_t> bytes) const;
-    [[nodiscard]] Status set_process_limit(const std::string& name, std::optional<std::int64_t> count) const;
-    [[nodiscard]] Status set_cpu_set(const std::string& name, const std::optional<std::string>& list) const;
+    /// `unsupported` where there is no such controller, else what the kernel says.
+    [[nodiscard]] Status set(const std::string& name, const LimitFile& file, std::string_view value) const;
+    /// The same for the one that the processes are in.
+    [[nodiscard]] Status set_inner(const std::string& name, const LimitFile& file, std::string_view value) const;
+    /// The same in all cgroups that the container has made inside.
+    [[nodiscard]] Status set_below(const std::string& name, const LimitFile& file, std::string_view value) const;
+    /// A set of CPUs or memory nodes; absent: all that we may use.
+    [[nodiscard]] Status set_list(const std::string& name, const LimitFile& file,
+                                  const std::optional<std::string>& list) const;
 
     [[nodiscard]] bool is_frozen(const std::string& name) const;
     /// Freezes or thaws all processes of the container and waits for it. `timeout` after 10 s.
@@ -56,11 +82,12 @@ private:
         bool unified = false;
     };
 
-    /// The CPUs that a container without a set of its own may use.
-    [[nodiscard]] static std::optional<std::string> all_cpus(const Base& base);
+    /// The CPUs or nodes that a container without a set of its own may use.
+    [[nodiscard]] static std::optional<std::string> whole_list(const Base& base, const std::string& file);
     [[nodiscard]] const Base* base_of(const std::string& controller) const;
-    [[nodiscard]] std::optional<std::string> limit_file(const std::string& name, const std::string& controller,
-                                                        const char* v1, const char* v2) const;
+    /// Where the file is for the container; absent where there is no such controller.
+    [[nodiscard]] std::optional<std::string> path_of(const std::string& name, const LimitFile& file,
+                                                     std::string_view cgroup = "payload") const;
     [[nodiscard]] std::set<pid_t> processes(const std::string& name) const;
 
     std::vector<Base> bases_;

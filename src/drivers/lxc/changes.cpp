@@ -13,6 +13,7 @@
 #include "drivers/api/mark.h"
 #include "drivers/lxc/config_file.h"
 #include "drivers/lxc/facts.h"
+#include "drivers/lxc/limits.h"
 #include "drivers/lxc/mounts.h"
 #include "drivers/lxc/start.h"
 
@@ -171,13 +172,12 @@ private:
         const auto& now = std::get<Container>(running->object);
         const auto differs = [](const auto& want, const auto& have) { return want && want != have; };
         return differs(wanted().rootfs, now.rootfs) || differs(wanted().idmap, now.idmap) ||
-               differs(wanted().environment, now.environment) || differs(wanted().raw, now.raw);
+               differs(wanted().environment, now.environment) || differs(wanted().kernel_limits, now.kernel_limits) ||
+               differs(wanted().raw, now.raw);
     }
 
     Status apply_live(const Container& next) {
-        if (touches("memory_limit")) CTL_TRY(host_.cgroups.set_memory_limit(name_, next.memory_limit));
-        if (touches("process_limit")) CTL_TRY(host_.cgroups.set_process_limit(name_, next.process_limit));
-        if (touches("cpu_set")) CTL_TRY(host_.cgroups.set_cpu_set(name_, next.cpu_set));
+        CTL_TRY(apply_limits(name_, host_.cgroups, next, [&](std::string_view field) { return touches(field); }));
         if (touches("mounts")) CTL_TRY(replug(next.mounts.value_or(Mounts{})));
         return ok();
     }
@@ -210,12 +210,19 @@ private:
 
     Status bring_to(ContainerState state) {
         if (state == ContainerState::stopped) return stop();
+        const bool starts = !is_running();
         CTL_TRY(start_container(name_, host_.paths, host_.monitors, host_.cgroups));
+        if (starts) CTL_TRY(finish_start());
         const bool freeze = state == ContainerState::frozen;
         if (host_.cgroups.is_frozen(name_) == freeze) return ok();
         CTL_TRY(host_.cgroups.set_frozen(name_, freeze));
         host_.monitors.tell_frozen(name_, freeze);
         return ok();
+    }
+
+    [[nodiscard]] Status finish_start() const {
+        CTL_ASSIGN(const auto config, read_file(host_.paths.started(name_)));
+        return apply_late_limits(name_, host_.cgroups, parse_config(config, host_.paths.place(name_)).container);
     }
 
     const Host& host_;

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "drivers/lxc/limits.h"
+#include "drivers/lxc/own_lines.h"
 
 namespace ctl::drivers::lxc {
 
@@ -99,6 +100,7 @@ std::set<std::string> all_standard_lines(const ConfigPlace& place, bool privileg
 class Writer {
 public:
     void line(std::string_view key, std::string_view value) { text_ += fmt::format("{} = {}\n", key, value); }
+    void text(std::string_view lines) { text_ += lines; }
     void whole(std::string_view text) { text_ += fmt::format("{}\n", text); }
     [[nodiscard]] std::string take() { return std::move(text_); }
 
@@ -139,32 +141,6 @@ Status write_mounts(Writer& out, const std::map<std::string, std::string>& mount
                                                 fstab_escaped(std::string_view(target).substr(1)), options));
     }
     return ok();
-}
-
-Status write_limits(Writer& out, const Container& container, const ConfigFacts& facts) {
-    if (container.memory_limit) {
-        const bool unified = facts.unified.contains("memory");
-        out.line(unified ? "lxc.cgroup2.memory.max" : "lxc.cgroup.memory.limit_in_bytes",
-                 std::to_string(*container.memory_limit));
-    }
-    if (container.process_limit)
-        out.line(fmt::format("{}pids.max", cgroup_prefix(facts, "pids")), std::to_string(*container.process_limit));
-    if (container.cpu_set) {
-        const bool list = std::all_of(container.cpu_set->begin(), container.cpu_set->end(),
-                                      [](char c) { return c == ',' || c == '-' || (c >= '0' && c <= '9'); });
-        if (!list || container.cpu_set->empty())
-            return Error(ErrorCode::invalid,
-                         fmt::format("cpu set {} is not a list such as 0-1,3", ctl::quoted(*container.cpu_set)));
-        out.line(fmt::format("{}cpuset.cpus", cgroup_prefix(facts, "cpuset")), *container.cpu_set);
-    }
-    return ok();
-}
-
-std::optional<std::int64_t> number(std::string_view text) {
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
-    return value;
 }
 
 struct Line {
@@ -225,16 +201,10 @@ bool read_field(const Line& line, Container& container) {
         return container.environment->emplace(line.value.substr(0, equals), line.value.substr(equals + 1)).second;
     }
     if (line.key == "lxc.mount.entry") return read_mount(line.value, container);
-    if (line.key == "lxc.cgroup.memory.limit_in_bytes" || line.key == "lxc.cgroup2.memory.max")
-        return set_once(container.memory_limit, number(line.value));
-    if (line.key == "lxc.cgroup.pids.max" || line.key == "lxc.cgroup2.pids.max")
-        return set_once(container.process_limit, number(line.value));
-    if (line.key == "lxc.cgroup.cpuset.cpus" || line.key == "lxc.cgroup2.cpuset.cpus")
-        return set_once(container.cpu_set, std::optional(std::string(line.value)));
     if (line.key == "lxc.start.auto") return set_once(container.autostart, flag(line.value));
-    if (line.key == "lxc.start.order") return set_once(container.autostart_priority, number(line.value));
-    if (line.key == "lxc.start.delay") return set_once(container.autostart_delay, number(line.value));
-    return false;
+    if (line.key == "lxc.start.order") return set_once(container.autostart_priority, parse_number(line.value));
+    if (line.key == "lxc.start.delay") return set_once(container.autostart_delay, parse_number(line.value));
+    return read_limit(line.key, line.value, container);
 }
 
 /// The id map if users and groups have the same single range.
@@ -300,7 +270,8 @@ Result<std::string> render_config(const Container& container, std::string_view m
     for (const auto& line : standard_lines(place, facts, idmap == "none")) out.whole(line);
     if (container.environment) CTL_TRY(write_environment(out, *container.environment));
     if (container.mounts) CTL_TRY(write_mounts(out, *container.mounts, facts));
-    CTL_TRY(write_limits(out, container, facts));
+    CTL_ASSIGN(const auto limits, limit_lines(container, facts));
+    out.text(limits);
     if (container.autostart) out.line("lxc.start.auto", *container.autostart ? "1" : "0");
     if (container.autostart_priority) out.line("lxc.start.order", std::to_string(*container.autostart_priority));
     if (container.autostart_delay) out.line("lxc.start.delay", std::to_string(*container.autostart_delay));
@@ -331,6 +302,7 @@ ParsedConfig parse_config(std::string_view text, const ConfigPlace& place) {
     for (const auto whole : split(text, '\n')) {
         const auto line = trimmed(whole);
         if (line == raw_heading) in_raw = true;
+        if (!in_raw && is_own_line(line)) static_cast<void>(read_own_line(line, container));
         if (line.empty() || line.starts_with('#')) continue;
         const std::size_t equals = line.find('=');
         if (in_raw || equals == std::string_view::npos) {

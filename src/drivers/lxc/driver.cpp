@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "drivers/lxc/changes.h"
 #include "drivers/lxc/config_file.h"
+#include "drivers/lxc/limits.h"
 
 namespace ctl::drivers {
 
@@ -174,6 +175,7 @@ private:
                     return Error(ErrorCode::invalid, fmt::format("raw.lxc key {} is not known to liblxc {}",
                                                                  ctl::quoted(key), ::lxc_get_version()));
             }
+        CTL_TRY(lxc::check_limits(container, host_.cgroups));
         const auto rendered = lxc::render_config(container, "", host_.paths.place(change.id.name), {});
         return rendered ? ok() : Status(rendered.error());
     }

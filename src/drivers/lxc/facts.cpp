@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "drivers/lxc/limits.h"
 
 namespace ctl::drivers::lxc {
 
@@ -82,6 +83,8 @@ ConfigFacts find_facts(const model::Container& container, const Cgroups& cgroups
     facts.seccomp = ::access("/usr/share/lxc/config/common.seccomp", R_OK) == 0;
     facts.apparmor = apparmor_profile();
     facts.unified = cgroups.unified_controllers();
+    if (container.disk_weight) facts.disk_weight_file = disk_weight_file(cgroups);
+    if (container.swap_limit) facts.swap_accounting = counts_swap(cgroups);
     if (container.rootfs) facts.halt_signal = halt_signal_of(*container.rootfs);
     if (container.mounts)
         for (const auto& [target, text] : *container.mounts) {

@@ -1,21 +1,13 @@
-#include <unistd.h>
-
 #include "base/file.h"
 #include "drivers/api/mark.h"
 #include "drivers/lxc/changes.h"
 #include "drivers/lxc/config_file.h"
+#include "drivers/lxc/limits.h"
 #include "drivers/lxc/mounts.h"
 
 namespace ctl::drivers::lxc {
 
 namespace {
-
-/// The kernel keeps whole pages: a limit that was rounded down to what it says is shown as it was written.
-std::optional<std::int64_t> as_written(std::optional<std::int64_t> in_kernel, std::optional<std::int64_t> written) {
-    static const std::int64_t page = ::sysconf(_SC_PAGESIZE);
-    if (in_kernel && written && *written / page * page == *in_kernel) return written;
-    return in_kernel;
-}
 
 void read_running(const Host& host, const std::string& name, const std::string& config, model::Container& container) {
     const auto started_text = read_file(host.paths.started(name));
@@ -24,6 +16,7 @@ void read_running(const Host& host, const std::string& name, const std::string& 
     container.rootfs = started.rootfs;
     container.idmap = started.idmap;
     container.environment = started.environment;
+    container.kernel_limits = started.kernel_limits;
     container.raw = started.raw;
     container.mounts = started.mounts;
     if (started.mounts && !started.mounts->empty()) {
@@ -33,9 +26,7 @@ void read_running(const Host& host, const std::string& name, const std::string& 
     container.state = model::ContainerState::running;
     // Containers that others started may be in other cgroups: their limits are what their config says.
     if (!host.cgroups.has(name)) return;
-    container.memory_limit = as_written(host.cgroups.memory_limit(name), container.memory_limit);
-    container.process_limit = host.cgroups.process_limit(name);
-    container.cpu_set = host.cgroups.cpu_set(name, container.cpu_set);
+    observe_limits(name, host.cgroups, container);
     if (host.cgroups.is_frozen(name)) container.state = model::ContainerState::frozen;
 }
 

@@ -38,6 +38,15 @@ Container full(const char* idmap = "0:100000:65536") {
     container.memory_limit = 1 << 30;
     container.process_limit = 100;
     container.cpu_set = "0-1,3";
+    container.memory_soft_limit = 1 << 29;
+    container.swap_limit = 4097;
+    container.swappiness = 0;
+    container.hugepage_limits = Texts{{"2MB", "4194304"}, {"1GB", "0"}};
+    container.cpu_nodes = "0";
+    container.cpu_shares = 1019;
+    container.cpu_quota = "25000/100000";
+    container.disk_weight = 700;
+    container.kernel_limits = Texts{{"core", "unlimited:unlimited"}, {"nofile", "100:200"}};
     container.raw = {"lxc.cap.drop = sys_ptrace", "lxc.environment = RAW=1", "lxc.autodev = 1",
                      "lxc.mount.entry = a b none bind,create=dir 0 0"};
     container.autostart = false;
@@ -65,15 +74,18 @@ ErrorCode refusal(const Container& container) {
 
 TEST_CASE("what is rendered is read back the same on any kind of host") {
     for (const char* idmap : {"none", "0:100000:65536"})
-        for (const auto& unified : {std::set<std::string>{}, std::set<std::string>{"memory", "pids", "cpuset", "devices"}})
+        for (const auto& unified :
+             {std::set<std::string>{}, std::set<std::string>{"memory", "pids", "cpuset", "cpu", "io", "hugetlb", "devices"}})
             for (const char* signal : {"", "SIGUSR1", "SIGRTMIN+3"})
                 for (const char* apparmor : {"", "generated", "unconfined"})
                     for (const auto& container : {minimal(idmap), full(idmap)}) {
-                        const ConfigFacts facts{.seccomp = *apparmor != '\0',
-                                                .unified = unified,
-                                                .apparmor = apparmor,
-                                                .halt_signal = signal,
-                                                .files = {"/srv/x"}};
+                        const ConfigFacts facts{
+                            .seccomp = *apparmor != '\0',
+                            .unified = unified,
+                            .apparmor = apparmor,
+                            .halt_signal = signal,
+                            .disk_weight_file = unified.contains("io") ? "io.weight" : "blkio.bfq.weight",
+                            .files = {"/srv/x"}};
                         const std::string text = rendered(container, facts);
                         CAPTURE(text);
                         const auto parsed = parse_config(text, place);
@@ -86,14 +98,26 @@ TEST_CASE("what is rendered is read back the same on any kind of host") {
 TEST_CASE("a config names the namespaces, cgroups and limits of its container") {
     const auto text =
         rendered(full(), {.seccomp = true, .unified = {"memory"}, .halt_signal = "SIGUSR1", .files = {"/srv/da ta"}});
-    for (const char* line :
-         {"lxc.rootfs.path = dir:/pools/default/containers/web/rootfs", "lxc.idmap = u 0 100000 65536",
-          "lxc.idmap = g 0 100000 65536", "lxc.namespace.share.net = /run/ctl/namespaces/web/net",
-          "lxc.namespace.share.user = /run/ctl/namespaces/web/user", "lxc.cgroup.dir.container = ctl/web/payload",
-          "lxc.uts.name = web", "lxc.signal.halt = SIGUSR1", "lxc.cgroup2.memory.max = 1073741824",
-          "lxc.cgroup.pids.max = 100", "lxc.cgroup.cpuset.cpus = 0-1,3",
-          "lxc.mount.entry = /srv/da\\040ta data none bind,create=file 0 0",
-          "lxc.mount.entry = /srv/x with\\040blank none rbind,ro,optional,create=dir 0 0", "lxc.start.auto = 0"})
+    for (const char* line : {"lxc.rootfs.path = dir:/pools/default/containers/web/rootfs",
+                             "lxc.idmap = u 0 100000 65536",
+                             "lxc.idmap = g 0 100000 65536",
+                             "lxc.namespace.share.net = /run/ctl/namespaces/web/net",
+                             "lxc.namespace.share.user = /run/ctl/namespaces/web/user",
+                             "lxc.cgroup.dir.container = ctl/web/payload",
+                             "lxc.uts.name = web",
+                             "lxc.signal.halt = SIGUSR1",
+                             "lxc.cgroup2.memory.max = 1073741824",
+                             "lxc.cgroup.pids.max = 100",
+                             "lxc.cgroup.cpuset.cpus = 0-1,3",
+                             "lxc.cgroup2.memory.swap.max = 4097",
+                             "lxc.cgroup.cpu.cfs_period_us = 100000",
+                             "lxc.cgroup.cpu.cfs_quota_us = 25000",
+                             "lxc.cgroup.cpu.shares = 1019",
+                             "lxc.prlimit.nofile = 100:200",
+                             "#= swappiness 0",
+                             "lxc.mount.entry = /srv/da\\040ta data none bind,create=file 0 0",
+                             "lxc.mount.entry = /srv/x with\\040blank none rbind,ro,optional,create=dir 0 0",
+                             "lxc.start.auto = 0"})
         CHECK_MESSAGE(has_line(text, line), line);
     CHECK(text.find("lxc.net.") == std::string::npos);
     CHECK(text.find("lxc.cap.drop = mac_admin") == std::string::npos);
@@ -123,6 +147,21 @@ TEST_CASE("edits by hand show up in the field they change, or as raw lines") {
     for (const char* line :
          {"lxc.autodev = 0", "lxc.idmap = u 0 200000 65536", "lxc.start.order = soon", "lxc.environment = EMPTY=twice"})
         CHECK_MESSAGE(std::find(container.raw->begin(), container.raw->end(), line) != container.raw->end(), line);
+}
+
+TEST_CASE("a limit that only its version of cgroups can't keep stays in the config") {
+    auto container = minimal();
+    container.swap_limit = 0;
+    container.swappiness = 10;
+    container.cpu_shares = 1019;
+    CHECK(parse_config(rendered(container), place).container == container);
+    const std::string text = rendered(container, {.unified = {"memory", "cpu"}});
+    CHECK(has_line(text, "lxc.cgroup2.cpu.weight = 99"));
+    CHECK(has_line(text, "lxc.cgroup2.memory.swap.max = 0"));
+    CHECK(parse_config(text, place).container == container);
+    std::string edited = text;
+    edited.replace(edited.find("cpu.weight = 99"), 15, "cpu.weight = 50");
+    CHECK(parse_config(edited, place).container.cpu_shares == 512);
 }
 
 TEST_CASE("a config of somebody else is read as far as it can be") {
