@@ -84,11 +84,13 @@ OnRestartNeeded restart_policy(const Input& input, const Entry& desired) {
 
 void refuse_destroy(Diagnostics& diagnostics, const model::ObjectId& id, Verb verb, const Entry& guarded,
                     std::string_view reason) {
-    diagnostics.error("prevent-destroy",
-                      fmt::format("{} of {} would be {} ({}), and lifecycle.prevent_destroy is set", id.str(),
-                                  guarded.owner.str(), verb == Verb::replace ? "replaced" : "deleted", reason),
-                      guarded.where,
-                      "undo the change in the manifest, or set lifecycle.prevent_destroy: false and apply that first");
+    diagnostics.error(
+        "prevent-destroy",
+        fmt::format("{} of {} would be {} ({}), and is protected against it", id.str(), guarded.owner.str(),
+                    verb == Verb::replace ? "replaced" : "deleted", reason),
+        guarded.where,
+        "undo the change in the manifest, or first apply lifecycle.prevent_destroy: false and security.protection.delete: "
+        "false");
 }
 
 bool apply_policy(const Input& input, Change& change, Diagnostics& diagnostics) {

@@ -1,8 +1,12 @@
 #include "model/allocate.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "model/value_types.h"
 
 namespace ctl::model {
 
@@ -21,6 +25,28 @@ bool overlaps_any(const Cidr& cidr, const std::set<Cidr>& others) {
     for (const auto& other : others)
         if (cidr.overlaps(other)) return true;
     return false;
+}
+
+struct IdRange {
+    std::int64_t first = 0;
+    std::int64_t count = 0;
+};
+
+/// "ids 1065536+65536"
+constexpr std::string_view id_range_start = "ids ";
+
+std::optional<IdRange> parse_id_range(std::string_view text) {
+    if (!text.starts_with(id_range_start)) return std::nullopt;
+    text.remove_prefix(id_range_start.size());
+    const std::size_t plus = text.find('+');
+    if (plus == std::string_view::npos) return std::nullopt;
+    const auto first = parse_uint(text.substr(0, plus));
+    const auto count = parse_uint(text.substr(plus + 1));
+    return first && count ? std::optional(IdRange{*first, *count}) : std::nullopt;
+}
+
+bool overlap(const IdRange& one, const IdRange& other) {
+    return one.first < other.first + other.count && other.first < one.first + one.count;
 }
 
 }  // namespace
@@ -77,6 +103,26 @@ Cidr Allocator::subnet6(const std::string& key, const std::set<Cidr>& avoid) {
         },
         [&](const std::string& value) { return !overlaps_any(*Cidr::parse(value), avoid); });
     return Cidr::parse(text).value_or(Cidr{});
+}
+
+std::int64_t Allocator::id_range(const std::string& key, std::int64_t count) {
+    constexpr std::int64_t lowest = 1'000'000;
+    constexpr std::int64_t step = 65'536;
+    constexpr std::int64_t places = 16'000;
+    const auto make = [&](std::uint64_t hash) {
+        const auto place = static_cast<std::int64_t>(hash % static_cast<std::uint64_t>(places));
+        return fmt::format("{}{}+{}", id_range_start, lowest + place * step, count);
+    };
+    const auto is_free = [&](const std::string& value) {
+        const IdRange wanted = parse_id_range(value).value_or(IdRange{});
+        return std::none_of(taken_.begin(), taken_.end(), [&](const std::string& other) {
+            const auto range = parse_id_range(other);
+            return range && overlap(wanted, *range);
+        });
+    };
+    // Another size is another range.
+    const std::string sized = fmt::format("{}/{}", key, count);
+    return parse_id_range(choose(sized, sized, make, is_free)).value_or(IdRange{}).first;
 }
 
 std::string Allocator::kept(const std::string& key, const std::string& now) {

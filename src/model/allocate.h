@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <set>
 #include <string>
@@ -27,6 +28,9 @@ public:
     [[nodiscard]] Cidr subnet4(const std::string& key, const std::set<Cidr>& avoid);
     /// The first address of a /64 below fd42::/16 that overlaps none of `avoid`.
     [[nodiscard]] Cidr subnet6(const std::string& key, const std::set<Cidr>& avoid);
+    /// The first of `count` host ids that no other such range has: 1000000 or above, as LXD has them where nothing else is
+    /// said.
+    [[nodiscard]] std::int64_t id_range(const std::string& key, std::int64_t count);
     /// What was answered first: `now` at that time.
     [[nodiscard]] std::string kept(const std::string& key, const std::string& now);
 

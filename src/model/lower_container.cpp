@@ -12,10 +12,6 @@ namespace ctl::model {
 
 namespace {
 
-/// The ids an unprivileged container is given unless it says otherwise: container id, host id, how many. LXD's packages
-/// reserve the same range for root in /etc/subuid.
-constexpr std::string_view default_idmap = "0:100000:65536";
-
 /// Blanks and backslashes as mount tables write them (fstab(5)), so that a path stays one word.
 std::string mount_word(std::string_view path) {
     std::string word;
@@ -40,18 +36,19 @@ public:
         : lowering_(lowering), container_(container), owner_{lowering.stack.name, "Container", container.name.text} {}
 
     void lower() {
-        object_.idmap = bool_value(container_.config, "security.privileged", false) ? "none" : std::string(default_idmap);
-        if (const Value* value = find_value(container_.config, "security.privileged")) places_["idmap"] = value->where;
+        object_.idmap = lower_idmap(lowering_, container_, places_);
         lower_netns();
         lower_root();
         lower_mounts();
-        lower_config();
+        lower_cpu_set();
         lower_limits(container_.config, object_, places_, lowering_.diagnostics);
+        lower_boot(container_.config, object_, places_, lowering_.diagnostics);
         const RawLxc raw = lower_raw();
         const LoweredNics nics = lower_nics(lowering_, container_, raw.network);
         for (const auto& link : nics.links) needs_.push_back({link, Bond::order});
         lower_router(lowering_, container_, needs_);
         lower_sysctls();
+        lower_security(container_.config, object_, places_, lowering_.diagnostics);
         lower_environment(nics.by_dhcp);
         object_.state = enum_from<ContainerState>(container_.state.text).value_or(ContainerState::running);
         places_["state"] = container_.state.where;
@@ -60,10 +57,16 @@ public:
         Entry& entry = lowering_.add({ObjectKind::container, name()}, object_, owner_, container_.name.where);
         entry.needs = std::move(needs_);
         entry.places = std::move(places_);
-        entry.lifecycle = container_.lifecycle;
+        entry.lifecycle = lifecycle();
     }
 
 private:
+    [[nodiscard]] Lifecycle lifecycle() const {
+        Lifecycle lifecycle = container_.lifecycle;
+        lifecycle.prevent_destroy |= bool_value(container_.config, "security.protection.delete", false);
+        return lifecycle;
+    }
+
     [[nodiscard]] const std::string& name() const { return container_.name.text; }
 
     void lower_netns() {
@@ -87,7 +90,7 @@ private:
             entry.needs = {{{ObjectKind::pool, pool->text}, Bond::order},
                            {{ObjectKind::image, container_.image.text}, Bond::order}};
             entry.places = {{"image", container_.image.where}, {"idmap", places_["idmap"]}};
-            entry.lifecycle = container_.lifecycle;
+            entry.lifecycle = lifecycle();
             needs_.push_back({id, Bond::restart});
             object_.rootfs = fmt::format("{}/containers/{}/rootfs", pool_path(lowering_, pool->text), name());
             places_["rootfs"] = pool->where;
@@ -106,19 +109,7 @@ private:
         }
     }
 
-    template <typename T, typename Parse>
-    void set(std::string_view key, std::string_view field, std::optional<T>& member, Parse parse) {
-        const Value* value = find_value(container_.config, key);
-        if (value == nullptr) return;
-        if (const auto parsed = parse(value->text)) member = static_cast<T>(*parsed);
-        places_[std::string(field)] = value->where;
-    }
-
-    void lower_config() {
-        const auto number = [](std::string_view text) { return parse_uint(text); };
-        set("boot.autostart", "autostart", object_.autostart, parse_bool);
-        set("boot.autostart.priority", "autostart_priority", object_.autostart_priority, number);
-        set("boot.autostart.delay", "autostart_delay", object_.autostart_delay, number);
+    void lower_cpu_set() {
         if (const Value* cpu = find_value(container_.config, "limits.cpu")) {
             places_["cpu_set"] = cpu->where;
             const auto limit = parse_cpu_set(cpu->text);

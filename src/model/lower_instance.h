@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/diagnostics.h"
-#include "model/resource.h"
+#include "model/lowering.h"
 
 // How groups of a container's keys become fields of its object; each is told where every field was written.
 
@@ -12,7 +12,17 @@ namespace ctl::model {
 
 using Places = std::map<std::string, SourceSpan>;
 
+/// security.privileged, security.idmap.* and security.protection.shift: see model::Container::idmap.
+[[nodiscard]] std::string lower_idmap(Lowering& lowering, const resource::Container& container, Places& places);
+
 /// limits.* and limits.kernel.*, save for limits.cpu as a count.
 void lower_limits(const Config& config, Container& object, Places& places, Diagnostics& diagnostics);
+
+/// security.syscalls.*, raw.seccomp, raw.apparmor and security.nesting; what they need of liblxc goes to the end of
+/// `object.raw`.
+void lower_security(const Config& config, Container& object, Places& places, Diagnostics& diagnostics);
+
+/// linux.kernel_modules and boot.*.
+void lower_boot(const Config& config, Container& object, Places& places, Diagnostics& diagnostics);
 
 }  // namespace ctl::model

@@ -14,6 +14,7 @@
 #include "drivers/lxc/config_file.h"
 #include "drivers/lxc/facts.h"
 #include "drivers/lxc/limits.h"
+#include "drivers/lxc/modules.h"
 #include "drivers/lxc/mounts.h"
 #include "drivers/lxc/start.h"
 
@@ -131,8 +132,9 @@ private:
         const std::string unfinished_config = paths.unfinished(name_) + "/config";
         for (const auto& file :
              {unfinished_config, path_aside(unfinished_config).native(), path_aside(paths.config(name_)).native(),
-              path_aside(paths.started(name_)).native(), paths.started(name_), paths.log(name_), paths.console(name_),
-              paths.console(name_) + ".1", paths.lock(name_), paths.config(name_)})
+              path_aside(paths.started(name_)).native(), paths.started(name_), path_aside(paths.seccomp(name_)).native(),
+              paths.seccomp(name_), paths.log(name_), paths.console(name_), paths.console(name_) + ".1", paths.lock(name_),
+              paths.config(name_)})
             if (::unlink(file.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR)
                 return system_error(errno, fmt::format("delete {}", file));
         ::rmdir(paths.unfinished(name_).c_str());
@@ -173,11 +175,12 @@ private:
         const auto differs = [](const auto& want, const auto& have) { return want && want != have; };
         return differs(wanted().rootfs, now.rootfs) || differs(wanted().idmap, now.idmap) ||
                differs(wanted().environment, now.environment) || differs(wanted().kernel_limits, now.kernel_limits) ||
-               differs(wanted().raw, now.raw);
+               differs(wanted().seccomp, now.seccomp) || differs(wanted().raw, now.raw);
     }
 
     Status apply_live(const Container& next) {
         CTL_TRY(apply_limits(name_, host_.cgroups, next, [&](std::string_view field) { return touches(field); }));
+        if (touches("kernel_modules")) CTL_TRY(load_modules(next.kernel_modules.value_or(std::vector<std::string>())));
         if (touches("mounts")) CTL_TRY(replug(next.mounts.value_or(Mounts{})));
         return ok();
     }

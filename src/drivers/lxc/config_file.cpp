@@ -73,7 +73,6 @@ std::vector<std::string> standard_lines(const ConfigPlace& place, const ConfigFa
         "lxc.cgroup.dir.container.inner = ns",
         fmt::format("lxc.namespace.share.net = {}/namespaces/{}/net", place.run_dir, place.name),
     };
-    if (facts.seccomp) lines.emplace_back("lxc.seccomp.profile = /usr/share/lxc/config/common.seccomp");
     if (!facts.apparmor.empty()) lines.push_back(fmt::format("lxc.apparmor.profile = {}", facts.apparmor));
     if (!facts.halt_signal.empty()) lines.push_back(fmt::format("lxc.signal.halt = {}", facts.halt_signal));
     if (privileged) {
@@ -87,6 +86,10 @@ std::vector<std::string> standard_lines(const ConfigPlace& place, const ConfigFa
     return lines;
 }
 
+constexpr std::string_view common_policy = "/usr/share/lxc/config/common.seccomp";
+
+std::string policy_line(std::string_view path) { return fmt::format("lxc.seccomp.profile = {}", path); }
+
 /// All lines that any host would have added.
 std::set<std::string> all_standard_lines(const ConfigPlace& place, bool privileged) {
     std::set<std::string> lines;
@@ -94,6 +97,7 @@ std::set<std::string> all_standard_lines(const ConfigPlace& place, bool privileg
     const ConfigFacts other{.seccomp = true, .unified = {"devices"}, .apparmor = "unconfined", .halt_signal = "SIGRTMIN+3"};
     for (const auto& facts : {one, other})
         for (auto& line : standard_lines(place, facts, privileged)) lines.insert(std::move(line));
+    for (const auto& path : {std::string(common_policy), seccomp_path(place)}) lines.insert(policy_line(path));
     return lines;
 }
 
@@ -233,6 +237,10 @@ std::string fstab_unescaped(std::string_view word) {
     return path;
 }
 
+std::string seccomp_path(const ConfigPlace& place) {
+    return fmt::format("{}/containers/{}.seccomp", place.run_dir, place.name);
+}
+
 Result<MountSpec> parse_mount(std::string_view target, std::string_view text) {
     const auto words = split(text, ' ');
     MountSpec mount{.source = fstab_unescaped(words.front()), .target = std::string(target)};
@@ -268,6 +276,9 @@ Result<std::string> render_config(const Container& container, std::string_view m
     out.line("lxc.rootfs.path", "dir:" + *container.rootfs);
     CTL_TRY(write_idmap(out, idmap));
     for (const auto& line : standard_lines(place, facts, idmap == "none")) out.whole(line);
+    if (container.seccomp && !container.seccomp->empty()) out.whole(policy_line(seccomp_path(place)));
+    else if (!container.seccomp && facts.seccomp) out.whole(policy_line(common_policy));
+    out.text(own_lines(container, {"seccomp", "kernel_modules", "stop_priority", "stop_timeout", "ephemeral"}));
     if (container.environment) CTL_TRY(write_environment(out, *container.environment));
     if (container.mounts) CTL_TRY(write_mounts(out, *container.mounts, facts));
     CTL_ASSIGN(const auto limits, limit_lines(container, facts));

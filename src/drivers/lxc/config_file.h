@@ -38,6 +38,9 @@ struct MountSpec {
     bool operator==(const MountSpec&) const = default;
 };
 
+/// Where a running container's own system call policy is, for liblxc to read.
+[[nodiscard]] std::string seccomp_path(const ConfigPlace& place);
+
 /// One member of Container::mounts, taken apart. `invalid` for paths that are not absolute, step up by "..", or hold control
 /// characters, and for unknown options.
 [[nodiscard]] Result<MountSpec> parse_mount(std::string_view target, std::string_view text);

@@ -21,7 +21,10 @@
 #include "base/text.h"
 #include "drivers/lxc/changes.h"
 #include "drivers/lxc/config_file.h"
+#include "drivers/lxc/facts.h"
 #include "drivers/lxc/limits.h"
+#include "drivers/lxc/modules.h"
+#include "drivers/lxc/subordinate_ids.h"
 
 namespace ctl::drivers {
 
@@ -56,6 +59,14 @@ bool is_liblxc_key(const std::string& key) {
     return std::any_of(open_ended.begin(), open_ended.end(), [&](const char* prefix) {
         return key.starts_with(fmt::format("{}.", prefix)) && ::lxc_config_item_is_supported(prefix);
     });
+}
+
+/// /etc/subuid and /etc/subgid bound what root may give away.
+Status check_ids(const model::Container& container) {
+    for (const char* file : {"/etc/subuid", "/etc/subgid"})
+        if (const auto table = read_file(file))
+            CTL_TRY(lxc::check_subordinate_ids(container.idmap.value_or("none"), *table, file));
+    return ok();
 }
 
 class LxcDriver final : public Driver {
@@ -171,11 +182,21 @@ private:
         if (container.raw)
             for (const auto& line : *container.raw) {
                 const std::string key(trimmed(split(line, '=').front()));
+                if (key == "lxc.apparmor.raw" && lxc::apparmor_profile() != "generated")
+                    return Error(ErrorCode::unsupported,
+                                 "raw.apparmor needs AppArmor, which this kernel does not have or apparmor_parser can't "
+                                 "load profiles into")
+                        .hint("take out raw.apparmor");
                 if (!is_liblxc_key(key))
                     return Error(ErrorCode::invalid, fmt::format("raw.lxc key {} is not known to liblxc {}",
                                                                  ctl::quoted(key), ::lxc_get_version()));
             }
+        CTL_TRY(check_ids(container));
         CTL_TRY(lxc::check_limits(container, host_.cgroups));
+        if (container.kernel_modules) CTL_TRY(lxc::check_modules(*container.kernel_modules));
+        if (container.seccomp && !container.seccomp->empty() && ::access("/proc/sys/kernel/seccomp", F_OK) != 0)
+            return Error(ErrorCode::unsupported, "this kernel filters no system calls (CONFIG_SECCOMP_FILTER)")
+                .hint("take out security.syscalls.* and raw.seccomp");
         const auto rendered = lxc::render_config(container, "", host_.paths.place(change.id.name), {});
         return rendered ? ok() : Status(rendered.error());
     }

@@ -67,16 +67,14 @@ std::optional<int> signal_number(std::string_view name) {
     return std::nullopt;
 }
 
-/// liblxc would take a profile that a package of the distribution has to have loaded, and not start without it. We let it
-/// make one per container where that is possible (lxc.container.conf(5)); elsewhere there is none, as in LXD.
+}  // namespace
+
 std::string apparmor_profile() {
     const auto enabled = read_file("/sys/module/apparmor/parameters/enabled", 16);
     if (!enabled || !enabled->starts_with('Y')) return {};
     const bool can_load = ::access("/sys/kernel/security/apparmor/features", F_OK) == 0 && find_program("apparmor_parser");
     return can_load ? "generated" : "unconfined";
 }
-
-}  // namespace
 
 ConfigFacts find_facts(const model::Container& container, const Cgroups& cgroups) {
     ConfigFacts facts;

@@ -17,6 +17,7 @@ void read_running(const Host& host, const std::string& name, const std::string& 
     container.idmap = started.idmap;
     container.environment = started.environment;
     container.kernel_limits = started.kernel_limits;
+    container.seccomp = started.seccomp;
     container.raw = started.raw;
     container.mounts = started.mounts;
     if (started.mounts && !started.mounts->empty()) {

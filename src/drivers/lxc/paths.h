@@ -19,6 +19,7 @@ struct Paths {
     [[nodiscard]] std::string unfinished(const std::string& name) const { return lxcpath + "/.new-" + name; }
     /// What the running container was started with, and what was put in or taken out since.
     [[nodiscard]] std::string started(const std::string& name) const { return runtime() + "/" + name + ".conf"; }
+    [[nodiscard]] std::string seccomp(const std::string& name) const { return seccomp_path(place(name)); }
     [[nodiscard]] std::string log(const std::string& name) const { return runtime() + "/" + name + ".log"; }
     [[nodiscard]] std::string console(const std::string& name) const { return runtime() + "/" + name + ".console"; }
     [[nodiscard]] std::string runtime() const { return run_dir + "/containers"; }

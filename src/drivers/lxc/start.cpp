@@ -11,6 +11,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "drivers/lxc/facts.h"
+#include "drivers/lxc/modules.h"
 
 namespace ctl::drivers::lxc {
 
@@ -19,7 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto start_deadline = 60s;
-constexpr auto shutdown_patience = 10s;
+constexpr std::chrono::seconds shutdown_patience = 10s;
 
 /// busybox asks all processes to end and then sleeps for two seconds, whether any is left or not. Once it has been alone for
 /// three looks there is nothing to wait for. Any other init may be busy on its own account.
@@ -52,6 +53,16 @@ Error start_error(const std::string& name, const Paths& paths, const Result<Proc
         .hint("see " + paths.log(name));
 }
 
+void forget_start(const std::string& name, const Paths& paths) {
+    ::unlink(paths.started(name).c_str());
+    ::unlink(paths.seccomp(name).c_str());
+}
+
+std::chrono::seconds patience_for(const std::string& config, const ConfigPlace& place) {
+    const auto timeout = parse_config(config, place).container.stop_timeout;
+    return timeout ? std::chrono::seconds(*timeout) : shutdown_patience;
+}
+
 }  // namespace
 
 Status start_container(const std::string& name, const Paths& paths, const Monitors& monitors, const Cgroups& cgroups) {
@@ -63,13 +74,16 @@ Status start_container(const std::string& name, const Paths& paths, const Monito
     CTL_ASSIGN(const auto config, read_file(paths.config(name)));
     CTL_TRY(write_file_atomically(paths.started(name), config, 0600));
     CTL_TRY(write_file_atomically(paths.log(name), "", 0600));
+    const auto container = parse_config(config, paths.place(name)).container;
+    if (container.seccomp) CTL_TRY(write_file_atomically(paths.seccomp(name), *container.seccomp, 0600));
+    if (container.kernel_modules) CTL_TRY(load_modules(*container.kernel_modules));
     const auto ended =
         run_process({paths.start_helper(), name, paths.lxcpath, paths.started(name), paths.log(name)}, start_deadline);
     if (ended && ended->exit_code == 0) return ok();
     Error error = start_error(name, paths, ended);
     static_cast<void>(monitors.kill(name));
     static_cast<void>(cgroups.remove(name));
-    ::unlink(paths.started(name).c_str());
+    forget_start(name, paths);
     return error;
 }
 
@@ -79,11 +93,12 @@ Status stop_container(const std::string& name, const Paths& paths, const Monitor
         auto config = read_file(paths.started(name));
         if (!config) config = read_file(paths.config(name));
         BusyboxHalt halt(name, cgroups);
-        CTL_TRY(monitors.stop(name, config ? halt_signal_in(*config) : SIGPWR, shutdown_patience,
+        const auto patience = config ? patience_for(*config, paths.place(name)) : shutdown_patience;
+        CTL_TRY(monitors.stop(name, config ? halt_signal_in(*config) : SIGPWR, patience,
                               [&](pid_t init) { return halt.is_over(init); }));
     }
     CTL_TRY(cgroups.remove(name));
-    ::unlink(paths.started(name).c_str());
+    forget_start(name, paths);
     return ok();
 }
 

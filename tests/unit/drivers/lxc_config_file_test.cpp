@@ -8,6 +8,7 @@
 #include "drivers/lxc/config_file.h"
 #include "drivers/lxc/facts.h"
 #include "drivers/lxc/start.h"
+#include "drivers/lxc/subordinate_ids.h"
 
 namespace {
 
@@ -46,6 +47,9 @@ Container full(const char* idmap = "0:100000:65536") {
     container.cpu_shares = 1019;
     container.cpu_quota = "25000/100000";
     container.disk_weight = 700;
+    container.seccomp = "2\ndenylist\n[all]\nkeyctl errno 1 \\ #\n";
+    container.kernel_modules = std::vector<std::string>{"ip_tables", "overlay"};
+    container.stop_timeout = 30;
     container.kernel_limits = Texts{{"core", "unlimited:unlimited"}, {"nofile", "100:200"}};
     container.raw = {"lxc.cap.drop = sys_ptrace", "lxc.environment = RAW=1", "lxc.autodev = 1",
                      "lxc.mount.entry = a b none bind,create=dir 0 0"};
@@ -147,6 +151,31 @@ TEST_CASE("edits by hand show up in the field they change, or as raw lines") {
     for (const char* line :
          {"lxc.autodev = 0", "lxc.idmap = u 0 200000 65536", "lxc.start.order = soon", "lxc.environment = EMPTY=twice"})
         CHECK_MESSAGE(std::find(container.raw->begin(), container.raw->end(), line) != container.raw->end(), line);
+}
+
+TEST_CASE("a policy for system calls takes the place of liblxc's, and an empty one of both") {
+    auto container = minimal();
+    const std::string common = "lxc.seccomp.profile = /usr/share/lxc/config/common.seccomp";
+    CHECK(has_line(rendered(container, {.seccomp = true}), common));
+    for (const char* policy : {"2\ndenylist\n", ""}) {
+        container.seccomp = policy;
+        const std::string text = rendered(container, {.seccomp = true});
+        CHECK_FALSE(has_line(text, common));
+        CHECK(has_line(text, "lxc.seccomp.profile = /run/ctl/containers/web.seccomp") == (*policy != '\0'));
+        CHECK(parse_config(text, place).container == container);
+    }
+}
+
+TEST_CASE("ids are held against what a table gives to root") {
+    const auto good = [](const char* idmap, const char* table) {
+        return check_subordinate_ids(idmap, table, "/etc/subuid").has_value();
+    };
+    for (const char* table :
+         {"", "user:100000:65536\n", "root:100000:65536", "root:1:5\nroot:65536:1000000\n", "# text\nroot:x:y\n"})
+        CHECK_MESSAGE(good("0:100000:65536", table), table);
+    for (const char* table : {"root:100000:65535", "root:100001:65536", "0:1:5", "root:100000:1000\nroot:101000:64536"})
+        CHECK_FALSE_MESSAGE(good("0:100000:65536", table), table);
+    CHECK(good("none", "root:1:1"));
 }
 
 TEST_CASE("a limit that only its version of cgroups can't keep stays in the config") {

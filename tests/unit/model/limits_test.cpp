@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "model/allocate.h"
 #include "model/limit_values.h"
 #include "stacks.h"
 
@@ -88,4 +89,41 @@ TEST_CASE("a resource that nobody can limit is told with the one that was meant"
     REQUIRE(result.diagnostics.has_errors());
     CHECK(result.diagnostics.all().front().rule == "bad-limit");
     CHECK(result.diagnostics.all().front().hint == "did you mean limits.kernel.nofile?");
+}
+
+TEST_CASE("system calls become a policy of liblxc's") {
+    CHECK(container("{security.syscalls.deny: \"keyctl\\nmount errno 13\"}")
+              .seccomp->ends_with("keyctl errno 1\nmount errno 13\n"));
+    CHECK(container("{security.syscalls.deny: keyctl}").seccomp->starts_with("2\ndenylist\nreject_force_umount\n[all]\n"));
+    CHECK(container("{security.syscalls.blacklist: keyctl, security.syscalls.blacklist_default: no}").seccomp ==
+          "2\ndenylist\n[all]\nkeyctl errno 1\n");
+    CHECK(container("{security.syscalls.allow: \"read\\nwrite\"}").seccomp == "2\nallowlist\n[all]\nread\nwrite\n");
+    CHECK(container("{raw.seccomp: \"2\"}").seccomp == "2\n");
+    CHECK_FALSE(container("{}").seccomp);
+    for (const char* bad : {"{security.syscalls.deny: 'a # b'}", "{security.syscalls.deny: A}",
+                            "{raw.seccomp: '2', security.syscalls.deny: mount}",
+                            "{security.syscalls.allow: read, security.syscalls.deny_default: false}"})
+        CHECK_MESSAGE(lowered_config(bad).diagnostics.has_errors(), bad);
+}
+
+TEST_CASE("an isolated container has ids that no other stack has, and keeps them") {
+    const std::string config = "{security.idmap.isolated: true}";
+    const auto first = lowered_config(config);
+    const std::string idmap = *object<Container>(first, "web").idmap;
+    REQUIRE(idmap != "0:100000:65536");
+    CHECK(object<Netns>(first, "web").idmap == idmap);
+    CHECK(object<Volume>(first, "default/web").idmap == idmap);
+    REQUIRE(first.allocations.size() == 1);
+    const Allocations none;
+    Allocator other(none, first.allocations, "");
+    CHECK("0:" + std::to_string(other.id_range("ids/web", 65536)) + ":65536" != idmap);
+    Allocator larger(none, first.allocations, "");
+    for (int i = 0; i < 100; ++i) {
+        const auto base = larger.id_range("ids/c" + std::to_string(i), 1 << 22);
+        const auto taken = std::stoll(idmap.substr(2));
+        CHECK((base + (1 << 22) <= taken || taken + 65536 <= base));
+    }
+    CHECK(container("{security.idmap.base: 200000, security.idmap.size: 70000}").idmap == "0:200000:70000");
+    CHECK(lowered_config("{security.idmap.base: 4294967000}").diagnostics.has_errors());
+    CHECK(lowered_config("{security.idmap.size: 0}").diagnostics.has_errors());
 }

@@ -224,11 +224,9 @@ TEST_CASE("what is known but not built is an error, unless it asks for nothing")
         bridge_faults("{bridge.mode: fan, fan.type: ipip}").starts_with("3:38 error: fan.type: ipip is not supported; IP"));
     CHECK(config_faults("{limits.memory: 50%}") ==
           "3:25 error: limits.memory: 50% is not supported yet; take it out of the manifest\n");
-    CHECK(config_faults("{security.nesting: \"true\"}") ==
-          "3:10 error: security.nesting is not supported yet; take it out of the manifest\n");
-    CHECK(config_faults("{security.nesting: off, limits.memory.swap: true}") == "");
-    CHECK(config_faults("{security.protection.delete: true}") ==
-          "3:10 error: security.protection.delete is not supported yet; lifecycle: {prevent_destroy: true} does it\n");
+    CHECK(config_faults("{raw.idmap: \"both 1000 1000\"}") ==
+          "3:10 error: raw.idmap is not supported yet; take it out of the manifest\n");
+    CHECK(config_faults("{nvidia.runtime: off, limits.memory.swap: true}") == "");
     CHECK(device_faults("{type: proxy, listen: 'tcp:0.0.0.0:80', connect: 'tcp:127.0.0.1:80'}") ==
           "4:16 error: type: proxy is not supported yet; take it out of the manifest\n");
     CHECK(device_faults("{type: nic, nictype: sriov, parent: eth1}")

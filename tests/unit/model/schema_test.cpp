@@ -237,11 +237,11 @@ TEST_CASE("a key tells its type, default and effect") {
     CHECK(memory->type == "memory");
     CHECK(memory->effect == Effect::live);
     CHECK(memory->support == Support::yes);
-    const auto* nesting = find_key(SchemaKind::container, "", "security.nesting");
-    REQUIRE(nesting != nullptr);
-    CHECK(nesting->support == Support::not_yet);
-    CHECK(nesting->inert == std::vector<std::string>{"false"});
-    CHECK(nesting->default_value == "false");
+    const auto* runtime = find_key(SchemaKind::container, "", "nvidia.runtime");
+    REQUIRE(runtime != nullptr);
+    CHECK(runtime->support == Support::never);
+    CHECK(runtime->inert == std::vector<std::string>{"false"});
+    CHECK(runtime->default_value == "false");
     CHECK(find_key(SchemaKind::container, "", "security.privileged")->effect == Effect::restart);
     CHECK(find_key(SchemaKind::network, "bridge", "no.such") == nullptr);
     CHECK(find_key(SchemaKind::network, "token-ring", "ipv4.nat") == nullptr);
