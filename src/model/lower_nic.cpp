@@ -1,5 +1,7 @@
 #include "model/lower_nic.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/text.h"
@@ -134,16 +136,34 @@ std::optional<IpAddress> default_gateway(const Nic& nic, IpAddress::Family famil
     return std::nullopt;
 }
 
-void lower_gateway(Nic& nic, IpAddress::Family family, const std::string& destination) {
-    const std::string name(family_name(family));
-    // Who gives the address says the gateway with it.
-    if (nic.is_served(name) && !has_family(*nic.link.addresses, family)) return;
-    const auto value = nic.setting(name + ".gateway", name + ".gateway");
-    const bool is_said = value && value->text != "auto";
-    const auto gateway = is_said ? IpAddress::parse(value->text) : default_gateway(nic, family);
-    if (!gateway) return;
-    Entry& entry = add_inner_route(nic, destination, gateway->str());
-    if (value) entry.places["via"] = value->where;
+/// Who gives the address says the gateway with it.
+bool is_led_out(const Nic& nic, IpAddress::Family family) {
+    return nic.is_served(family_name(family)) && !has_family(*nic.link.addresses, family);
+}
+
+constexpr std::string_view everywhere(IpAddress::Family family) {
+    return family == IpAddress::Family::v4 ? "0.0.0.0/0" : "::/0";
+}
+
+void lower_said_gateway(Nic& nic, IpAddress::Family family) {
+    const std::string key = fmt::format("{}.gateway", family_name(family));
+    const auto value = nic.setting(key, key);
+    if (!value || is_led_out(nic, family)) return;
+    const auto gateway = value->text == "auto" ? default_gateway(nic, family) : IpAddress::parse(value->text);
+    if (gateway) add_inner_route(nic, std::string(everywhere(family)), gateway->str()).places["via"] = value->where;
+}
+
+/// The way out that nobody wrote down: for a container that has no other, by the first NIC that has one.
+void lower_usual_gateway(std::vector<Nic>& nics, IpAddress::Family family) {
+    if (std::any_of(nics.begin(), nics.end(), [&](const Nic& nic) { return is_led_out(nic, family); })) return;
+    const std::string key = fmt::format("{}.gateway", family_name(family));
+    for (Nic& nic : nics) {
+        const ObjectId route{ObjectKind::route, fmt::format("{}:{}", nic.container.name.text, everywhere(family))};
+        if (nic.lowering.desired.contains(route)) return;
+        const auto gateway = default_gateway(nic, family);
+        if (!gateway || is_routed(nic.device) || nic.setting(key, key)) continue;
+        add_inner_route(nic, std::string(everywhere(family)), gateway->str());
+    }
 }
 
 void attach(Nic& nic) {
@@ -169,8 +189,8 @@ void lower(Nic& nic, const std::string& type) {
     else lower_bridged_nic(nic);
     nic.add(nic.id, link, nic.needs).places = nic.places;
     if (!is_routed(nic.device)) {
-        lower_gateway(nic, IpAddress::Family::v4, "0.0.0.0/0");
-        lower_gateway(nic, IpAddress::Family::v6, "::/0");
+        lower_said_gateway(nic, IpAddress::Family::v4);
+        lower_said_gateway(nic, IpAddress::Family::v6);
     }
     if (nic.network() == nullptr || (type != "bridged" && type != "macvlan")) return;
     attach(nic);
@@ -206,6 +226,7 @@ LoweredNics lower_nics(Lowering& lowering, const resource::Container& container,
         result.links.insert(result.links.end(), nic.ground.begin(), nic.ground.end());
         if (asks_dhcp(nic)) result.by_dhcp.push_back(nic.interface);
     }
+    for (const auto family : {IpAddress::Family::v4, IpAddress::Family::v6}) lower_usual_gateway(nics, family);
     return result;
 }
 

@@ -248,3 +248,16 @@ TEST_CASE("packets of a NIC with a priority are marked before its filters accept
     const auto& chains = *object<NftTable>(result, "ctlports_lab0").chains;
     CHECK(chains.at("nic_veth-web").starts_with("meta priority set 1:1170\n"));
 }
+
+TEST_CASE("a container that one network leads out takes no second way out by another that nobody wrote down") {
+    const auto result = lowered_nics(
+        "    eth0: {type: nic, network: lab0}\n"
+        "    eth1: {type: nic, network: still0, ipv4.address: 10.29.0.9}\n");
+    CHECK_FALSE(result.desired.contains({ObjectKind::route, "web:0.0.0.0/0"}));
+    const auto said = lowered_nics(
+        "    eth0: {type: nic, network: lab0}\n"
+        "    eth1: {type: nic, network: still0, ipv4.address: 10.29.0.9, ipv4.gateway: auto}\n");
+    CHECK(route(said, "web:0.0.0.0/0") == Route{.via = "10.29.0.1", .dev = "eth1"});
+    const auto alone = lowered_nics("    eth1: {type: nic, network: still0, ipv4.address: 10.29.0.9}\n");
+    CHECK(route(alone, "web:0.0.0.0/0") == Route{.via = "10.29.0.1", .dev = "eth1"});
+}
