@@ -40,6 +40,7 @@ public:
         lower_netns();
         lower_root();
         lower_mounts();
+        lower_devices(container_.devices, object_, places_);
         lower_cpu_set();
         lower_limits(container_.config, object_, places_, lowering_.diagnostics);
         lower_boot(container_.config, object_, places_, lowering_.diagnostics);

@@ -25,4 +25,7 @@ void lower_security(const Config& config, Container& object, Places& places, Dia
 /// linux.kernel_modules and boot.*.
 void lower_boot(const Config& config, Container& object, Places& places, Diagnostics& diagnostics);
 
+/// Devices of type unix-char and unix-block.
+void lower_devices(const resource::Devices& devices, Container& object, Places& places);
+
 }  // namespace ctl::model

@@ -146,6 +146,14 @@ std::string normal_path(std::string_view path) {
     return normal.empty() ? "/" : normal;
 }
 
+/// Where in the container a disk or a device node is put; null for other devices.
+const Value* place_of(const Device& device) {
+    const bool node = device.type.text == "unix-char" || device.type.text == "unix-block";
+    if (!node && device.type.text != "disk") return nullptr;
+    const Value* path = value_of(device.keys, "path");
+    return path == nullptr && node ? value_of(device.keys, "source") : path;
+}
+
 void check_clashes(Validation& validation, const Container& container) {
     std::map<std::string, const std::string*> interfaces;
     std::map<std::string, const std::string*> paths;
@@ -162,7 +170,7 @@ void check_clashes(Validation& validation, const Container& container) {
         if (device.type.text == "nic") {
             const Value interface = nic_name(name, device);
             check(interfaces, "name", interface.text, name, interface.where);
-        } else if (const Value* path = value_of(device.keys, "path"); path != nullptr && device.type.text == "disk") {
+        } else if (const Value* path = place_of(device)) {
             if (const std::string normal = normal_path(path->text); normal != "/")
                 check(paths, "path", normal, name, path->where);
         }
@@ -174,6 +182,7 @@ void check_devices(Validation& validation, const resource::Devices& devices) {
         if (device.is_override) continue;
         if (device.type.text == "nic") validate_nic(validation, name, device);
         else if (device.type.text == "disk") validate_disk(validation, name, device);
+        else if (device.type.text.starts_with("unix-")) validate_unix_device(validation, name, device);
     }
 }
 

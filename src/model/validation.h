@@ -114,6 +114,8 @@ void validate_nic_gateways(Validation& validation, const resource::Container& co
 void validate_nic_vlans(Validation& validation, const std::string& device_name, const resource::Device& device);
 /// A NIC's security.* keys.
 void validate_nic_security(Validation& validation, const std::string& device_name, const resource::Device& device);
+/// A device of type unix-char or unix-block.
+void validate_unix_device(Validation& validation, const std::string& device_name, const resource::Device& device);
 void validate_disk(Validation& validation, const std::string& device_name, const resource::Device& device);
 
 /// A NIC whose address its network gives out has no say in the gateway.

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "drivers/api/mark.h"
 #include "drivers/lxc/config_file.h"
+#include "drivers/lxc/devices.h"
 #include "drivers/lxc/facts.h"
 #include "drivers/lxc/limits.h"
 #include "drivers/lxc/modules.h"
@@ -128,6 +129,7 @@ private:
     Status remove() {
         CTL_TRY(stop());
         const Paths& paths = host_.paths;
+        CTL_TRY(remove_nodes(paths.place(name_)));
         // Also what an interrupted run left of it: the config goes last, and without it there may still be a directory.
         const std::string unfinished_config = paths.unfinished(name_) + "/config";
         for (const auto& file :
@@ -181,26 +183,49 @@ private:
     Status apply_live(const Container& next) {
         CTL_TRY(apply_limits(name_, host_.cgroups, next, [&](std::string_view field) { return touches(field); }));
         if (touches("kernel_modules")) CTL_TRY(load_modules(next.kernel_modules.value_or(std::vector<std::string>())));
-        if (touches("mounts")) CTL_TRY(replug(next.mounts.value_or(Mounts{})));
-        return ok();
+        return replug_all(next);
     }
 
-    Status replug(const Mounts& wanted_mounts) {
+    /// Puts mounts or devices in and out. What is there then goes into the file of what the container runs with, also after
+    /// a failure: the kernel tells which of them are there, but only of those that the file names.
+    template <typename Field>
+    Status replug(std::string_view what, Field Container::*field, const Container& next, const auto& present_of,
+                  const auto& plug) {
         const pid_t init = host_.monitors.init_pid(name_);
         if (init <= 0)
             return Error(ErrorCode::io,
-                         fmt::format("container {} stopped while its mounts were changed", ctl::quoted(name_)));
+                         fmt::format("container {} stopped while its {} were changed", ctl::quoted(name_), what));
         const auto started_text = read_file(host_.paths.started(name_));
         Container started = parse_config(started_text ? *started_text : *text_, host_.paths.place(name_)).container;
-        const Mounts present = present_mounts(init, started.mounts.value_or(Mounts{}));
-        const Status plugged = replug_mounts(host_.paths.mount_helper(), init, present, wanted_mounts);
-        // Also after a failure: mountinfo says which of them are there, but only of those that the file names.
-        started.mounts = wanted_mounts;
-        if (!plugged) started.mounts->insert(present.begin(), present.end());
+        const auto present = present_of(init, started);
+        Container then = started;
+        then.*field = next.*field;
+        const Status plugged = plug(init, present, then);
+        if (!plugged) {
+            if (!(then.*field)) (then.*field).emplace();
+            (then.*field)->insert(present.begin(), present.end());
+        }
         CTL_ASSIGN(const auto config,
-                   render_config(started, mark(), host_.paths.place(name_), find_facts(started, host_.cgroups)));
+                   render_config(then, mark(), host_.paths.place(name_), find_facts(then, host_.cgroups)));
         CTL_TRY(write_file_atomically(host_.paths.started(name_), config, 0600));
         return plugged;
+    }
+
+    Status replug_all(const Container& next) {
+        if (touches("mounts"))
+            CTL_TRY(replug(
+                "mounts", &Container::mounts, next,
+                [](pid_t init, const Container& now) { return present_mounts(init, now.mounts.value_or(Mounts())); },
+                [&](pid_t init, const Mounts& present, const Container& then) {
+                    return replug_mounts(host_.paths.mount_helper(), init, present, then.mounts.value_or(Mounts()));
+                }));
+        if (touches("devices"))
+            CTL_TRY(replug("devices", &Container::devices, next, present_devices,
+                           [&](pid_t init, const Devices& present, const Container& then) {
+                               return replug_devices(host_.paths.mount_helper(), init, present, then,
+                                                     host_.paths.place(name_), host_.cgroups);
+                           }));
+        return ok();
     }
 
     /// An update may follow a stop that the planner asked for: then the container goes on as it was before.

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "drivers/lxc/devices.h"
 #include "drivers/lxc/limits.h"
 #include "drivers/lxc/own_lines.h"
 
@@ -17,6 +19,8 @@ using model::Container;
 
 constexpr std::string_view raw_heading = "# raw.lxc";
 constexpr std::string_view mark_start = "# ctl:";
+/// The next line says for liblxc what a comment above says for us.
+constexpr std::string_view follows = "#>";
 
 /// Device nodes that a privileged container may use, by major:minor; all others may be made, but not opened.
 constexpr std::array devices{"c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",   "c 1:8 rwm",
@@ -32,25 +36,6 @@ Status check_line(std::string_view what, std::string_view text) {
     if (trimmed(text).size() != text.size())
         return Error(ErrorCode::invalid,
                      fmt::format("{} {} begins or ends with a blank, which liblxc drops", what, ctl::quoted(text)));
-    return ok();
-}
-
-std::string fstab_escaped(std::string_view path) {
-    std::string word;
-    for (const char c : path) {
-        if (c == ' ' || c == '\t' || c == '\\') word += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
-        else word += c;
-    }
-    return word;
-}
-
-Status check_path(std::string_view what, std::string_view path) {
-    if (!path.starts_with('/'))
-        return Error(ErrorCode::invalid, fmt::format("{} {} is not an absolute path", what, ctl::quoted(path)));
-    if (has_control(path))
-        return Error(ErrorCode::invalid, fmt::format("{} {} has a control character", what, ctl::quoted(path)));
-    for (const auto part : split(path, '/'))
-        if (part == "..") return Error(ErrorCode::invalid, fmt::format("{} {} steps up by \"..\"", what, ctl::quoted(path)));
     return ok();
 }
 
@@ -223,6 +208,25 @@ std::optional<std::string> common_idmap(const std::vector<Line>& maps) {
 
 }  // namespace
 
+std::string fstab_escaped(std::string_view path) {
+    std::string word;
+    for (const char c : path) {
+        if (c == ' ' || c == '\t' || c == '\\') word += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
+        else word += c;
+    }
+    return word;
+}
+
+Status check_path(std::string_view what, std::string_view path) {
+    if (!path.starts_with('/'))
+        return Error(ErrorCode::invalid, fmt::format("{} {} is not an absolute path", what, ctl::quoted(path)));
+    if (has_control(path))
+        return Error(ErrorCode::invalid, fmt::format("{} {} has a control character", what, ctl::quoted(path)));
+    for (const auto part : split(path, '/'))
+        if (part == "..") return Error(ErrorCode::invalid, fmt::format("{} {} steps up by \"..\"", what, ctl::quoted(path)));
+    return ok();
+}
+
 std::string fstab_unescaped(std::string_view word) {
     const auto octal = [&](std::size_t at) { return at < word.size() && word[at] >= '0' && word[at] <= '7'; };
     std::string path;
@@ -281,6 +285,10 @@ Result<std::string> render_config(const Container& container, std::string_view m
     out.text(own_lines(container, {"seccomp", "kernel_modules", "stop_priority", "stop_timeout", "ephemeral"}));
     if (container.environment) CTL_TRY(write_environment(out, *container.environment));
     if (container.mounts) CTL_TRY(write_mounts(out, *container.mounts, facts));
+    out.text(own_lines(container, {"devices"}));
+    CTL_ASSIGN(const auto nodes, device_lines(container, place));
+    for (const auto line : split(nodes, '\n'))
+        if (!line.empty()) out.whole(fmt::format("{}\n{}", follows, line));
     CTL_ASSIGN(const auto limits, limit_lines(container, facts));
     out.text(limits);
     if (container.autostart) out.line("lxc.start.auto", *container.autostart ? "1" : "0");
@@ -310,8 +318,10 @@ ParsedConfig parse_config(std::string_view text, const ConfigPlace& place) {
     std::vector<Line> maps;
     std::vector<std::string> verbatim;
     bool in_raw = false;
+    bool is_said = false;
     for (const auto whole : split(text, '\n')) {
         const auto line = trimmed(whole);
+        if (std::exchange(is_said, line == follows)) continue;
         if (line == raw_heading) in_raw = true;
         if (!in_raw && is_own_line(line)) static_cast<void>(read_own_line(line, container));
         if (line.empty() || line.starts_with('#')) continue;

@@ -15,6 +15,7 @@ namespace ctl::drivers::lxc {
 struct ConfigPlace {
     std::string name;
     std::string run_dir;
+    std::string directory{};  ///< the container's own, where its config is
 };
 
 /// What the host decides about a config.
@@ -46,6 +47,10 @@ struct MountSpec {
 [[nodiscard]] Result<MountSpec> parse_mount(std::string_view target, std::string_view text);
 /// The value of a member of Container::mounts.
 [[nodiscard]] std::string mount_text(const MountSpec& mount);
+/// As words of mount tables are written: blanks and backslashes as \ooo.
+[[nodiscard]] std::string fstab_escaped(std::string_view path);
+/// `invalid` unless it is absolute, without ".." and control characters; `what` names it in the message.
+[[nodiscard]] Status check_path(std::string_view what, std::string_view path);
 /// The reverse of fstab's \ooo.
 [[nodiscard]] std::string fstab_unescaped(std::string_view word);
 

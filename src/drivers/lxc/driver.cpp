@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "drivers/lxc/changes.h"
 #include "drivers/lxc/config_file.h"
+#include "drivers/lxc/devices.h"
 #include "drivers/lxc/facts.h"
 #include "drivers/lxc/limits.h"
 #include "drivers/lxc/modules.h"
@@ -192,6 +193,7 @@ private:
                                                                  ctl::quoted(key), ::lxc_get_version()));
             }
         CTL_TRY(check_ids(container));
+        CTL_TRY(lxc::check_devices(container));
         CTL_TRY(lxc::check_limits(container, host_.cgroups));
         if (container.kernel_modules) CTL_TRY(lxc::check_modules(*container.kernel_modules));
         if (container.seccomp && !container.seccomp->empty() && ::access("/proc/sys/kernel/seccomp", F_OK) != 0)

@@ -2,6 +2,7 @@
 #include "drivers/api/mark.h"
 #include "drivers/lxc/changes.h"
 #include "drivers/lxc/config_file.h"
+#include "drivers/lxc/devices.h"
 #include "drivers/lxc/limits.h"
 #include "drivers/lxc/mounts.h"
 
@@ -20,6 +21,9 @@ void read_running(const Host& host, const std::string& name, const std::string& 
     container.seccomp = started.seccomp;
     container.raw = started.raw;
     container.mounts = started.mounts;
+    container.devices = started.devices;
+    if (started.devices)
+        if (const pid_t init = host.monitors.init_pid(name); init > 0) container.devices = present_devices(init, started);
     if (started.mounts && !started.mounts->empty()) {
         const pid_t init = host.monitors.init_pid(name);
         if (init > 0) container.mounts = present_mounts(init, *started.mounts);

@@ -27,7 +27,7 @@ struct Paths {
     [[nodiscard]] std::string lock(const std::string& name) const { return "/run/lxc/lock" + lxcpath + "/." + name; }
     [[nodiscard]] std::string start_helper() const { return helper_dir + "/ctl-lxc-start"; }
     [[nodiscard]] std::string mount_helper() const { return helper_dir + "/ctl-lxc-mount"; }
-    [[nodiscard]] ConfigPlace place(const std::string& name) const { return {name, run_dir}; }
+    [[nodiscard]] ConfigPlace place(const std::string& name) const { return {name, run_dir, directory(name)}; }
 };
 
 /// May the name become a directory, a host name and a part of a cgroup path?

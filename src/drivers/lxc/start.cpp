@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "drivers/lxc/devices.h"
 #include "drivers/lxc/facts.h"
 #include "drivers/lxc/modules.h"
 
@@ -76,6 +77,7 @@ Status start_container(const std::string& name, const Paths& paths, const Monito
     CTL_TRY(write_file_atomically(paths.log(name), "", 0600));
     const auto container = parse_config(config, paths.place(name)).container;
     if (container.seccomp) CTL_TRY(write_file_atomically(paths.seccomp(name), *container.seccomp, 0600));
+    CTL_TRY(make_nodes(container, paths.place(name)));
     if (container.kernel_modules) CTL_TRY(load_modules(*container.kernel_modules));
     const auto ended =
         run_process({paths.start_helper(), name, paths.lxcpath, paths.started(name), paths.log(name)}, start_deadline);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "drivers/api/mark.h"
 #include "drivers/lxc/config_file.h"
+#include "drivers/lxc/devices.h"
 #include "drivers/lxc/facts.h"
 #include "drivers/lxc/start.h"
 #include "drivers/lxc/subordinate_ids.h"
@@ -50,6 +51,7 @@ Container full(const char* idmap = "0:100000:65536") {
     container.seccomp = "2\ndenylist\n[all]\nkeyctl errno 1 \\ #\n";
     container.kernel_modules = std::vector<std::string>{"ip_tables", "overlay"};
     container.stop_timeout = 30;
+    container.devices = Texts{{"/dev/z", "c 1:5 0660 0:0"}, {"/opt/a b", "b /dev/no\\040such 0600 5:6 optional"}};
     container.kernel_limits = Texts{{"core", "unlimited:unlimited"}, {"nofile", "100:200"}};
     container.raw = {"lxc.cap.drop = sys_ptrace", "lxc.environment = RAW=1", "lxc.autodev = 1",
                      "lxc.mount.entry = a b none bind,create=dir 0 0"};
@@ -164,6 +166,23 @@ TEST_CASE("a policy for system calls takes the place of liblxc's, and an empty o
         CHECK(has_line(text, "lxc.seccomp.profile = /run/ctl/containers/web.seccomp") == (*policy != '\0'));
         CHECK(parse_config(text, place).container == container);
     }
+}
+
+TEST_CASE("a device is bound from its node, and a privileged container may use it") {
+    auto container = minimal("none");
+    container.devices = Texts{{"/dev/my z", "c 1:5 0660 0:0"}, {"/dev/gone", "c /no/such 0660 0:0 optional"}};
+    const ConfigPlace with_directory{"web", "/run/ctl", "/c/web"};
+    const auto text = render_config(container, mark, with_directory, {});
+    REQUIRE(text);
+    CHECK(has_line(*text, "lxc.cgroup.devices.allow = c 1:5 rwm"));
+    CHECK(
+        has_line(*text, "lxc.mount.entry = /c/web/devices/-2fdev-2fmy-20z dev/my\\040z none bind,optional,create=file 0 0"));
+    CHECK(text->find("gone none") == std::string::npos);
+    CHECK(parse_config(*text, with_directory).container == container);
+    for (const char* bad : {"", "c", "x 1:5 0660 0:0", "c 1 0660 0:0", "c 1:5 0999 0:0", "c 1:5 77777 0:0", "c 1:5 0660 0",
+                            "c 1:5 0660 0:0 maybe", "c relative 0660 0:0", "c /a/../b 0660 0:0"})
+        CHECK_FALSE_MESSAGE(parse_device("/dev/x", bad).has_value(), bad);
+    CHECK_FALSE(parse_device("/dev/../etc/x", "c 1:5 0660 0:0"));
 }
 
 TEST_CASE("ids are held against what a table gives to root") {

@@ -24,6 +24,26 @@ containers:
   config: )" + config);
 }
 
+/// The container's devices, or the rules they break.
+std::string devices(const std::string& device) {
+    const std::string yaml = R"(
+stack: lab
+storage_pools: [{name: default, driver: dir}]
+images: [{name: busybox, source: {type: busybox}}]
+containers:
+- name: web
+  image: busybox
+  devices:
+    root: {type: disk, path: /, pool: default}
+    d: )" + device;
+    const std::string broken = faults(yaml);
+    if (!broken.empty()) return broken;
+    std::string text;
+    const Lowered result = lowered(yaml);
+    for (const auto& [path, node] : *object<Container>(result, "web").devices) text += path + "=" + node + ";";
+    return text;
+}
+
 Container container(const std::string& config) { return object<Container>(lowered_config(config), "web"); }
 
 }  // namespace
@@ -126,4 +146,17 @@ TEST_CASE("an isolated container has ids that no other stack has, and keeps them
     CHECK(container("{security.idmap.base: 200000, security.idmap.size: 70000}").idmap == "0:200000:70000");
     CHECK(lowered_config("{security.idmap.base: 4294967000}").diagnostics.has_errors());
     CHECK(lowered_config("{security.idmap.size: 0}").diagnostics.has_errors());
+}
+
+TEST_CASE("a device node is named by the host's device or by its numbers") {
+    CHECK(devices("{type: unix-char, source: /dev/fuse}") == "/dev/fuse=c /dev/fuse 0660 0:0;");
+    CHECK(devices("{type: unix-block, path: /dev/a b}") == "/dev/a b=b /dev/a\\040b 0660 0:0;");
+    CHECK(devices("{type: unix-char, path: /x, major: 1, minor: 5, mode: 600, uid: 7, gid: 8, required: false}") ==
+          "/x=c 1:5 0600 7:8 optional;");
+    CHECK(devices("{type: unix-char}") == "10:missing-path");
+    CHECK(devices("{type: unix-char, path: /x, major: 1}") == "10:bad-device");
+    CHECK(devices("{type: unix-char, path: /x, major: 4096, minor: 1}") == "10:bad-device");
+    CHECK(devices("{type: unix-char, source: /dev/zero}") == "10:standard-device");
+    CHECK(devices("{type: unix-char, source: /dev/../etc/x}") == "10:bad-value");
+    CHECK(devices("{type: tpm, path: /dev/tpm0, pathrm: /dev/tpmrm0}").find("unsupported") != std::string::npos);
 }

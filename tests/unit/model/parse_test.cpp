@@ -227,10 +227,10 @@ TEST_CASE("what is known but not built is an error, unless it asks for nothing")
     CHECK(config_faults("{raw.idmap: \"both 1000 1000\"}") ==
           "3:10 error: raw.idmap is not supported yet; take it out of the manifest\n");
     CHECK(config_faults("{nvidia.runtime: off, limits.memory.swap: true}") == "");
-    CHECK(device_faults("{type: proxy, listen: 'tcp:0.0.0.0:80', connect: 'tcp:127.0.0.1:80'}") ==
-          "4:16 error: type: proxy is not supported yet; take it out of the manifest\n");
     CHECK(device_faults("{type: nic, nictype: sriov, parent: eth1}")
               .starts_with("4:30 error: nictype: sriov is not supported; nobody chooses among virtual functions"));
+    CHECK(device_faults("{type: usb}").starts_with("4:16 error: type: usb is not supported yet; device nodes can be given"));
+    CHECK(device_faults("{type: tpm}").starts_with("4:16 error: type: tpm is not supported; device nodes can be given"));
     CHECK(parsed("storage_pools: [{name: a, driver: zfs, config: {size: x}}]\n").text() ==
           "1:35 error: driver: zfs is not supported yet; take it out of the manifest\n");
     CHECK(parsed("kind: instance\nname: c\ntype: virtual-machine\n").text() ==
