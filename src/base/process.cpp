@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,9 +15,8 @@
 #include <fmt/format.h>
 
 #include "base/fd.h"
+#include "base/spawn_child.h"
 #include "base/text.h"
-
-extern char** environ;
 
 namespace ctl {
 
@@ -55,32 +53,7 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, std::chr
     CTL_ASSIGN(auto out, make_pipe());
     CTL_ASSIGN(auto err, make_pipe());
 
-    std::vector<char*> arguments;
-    for (const auto& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
-    arguments.push_back(nullptr);
-
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDERR_FILENO);
-    // The child inherits neither our blocked signals nor our ignored SIGPIPE, and a Ctrl-C on the terminal is for us alone:
-    // in a process group of its own the child is not interrupted halfway.
-    posix_spawnattr_t attributes;
-    posix_spawnattr_init(&attributes);
-    sigset_t signals;
-    sigemptyset(&signals);
-    posix_spawnattr_setsigmask(&attributes, &signals);
-    sigaddset(&signals, SIGPIPE);
-    posix_spawnattr_setsigdefault(&attributes, &signals);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-
-    pid_t child = -1;
-    const int failed = ::posix_spawnp(&child, arguments[0], &actions, &attributes, arguments.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    if (failed != 0) return system_error(failed, fmt::format("run {}", argv.front()));
+    CTL_ASSIGN(const pid_t child, spawn_child(argv, {-1, out.write.get(), err.write.get()}));
     out.write.reset();
     err.write.reset();
     const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
