@@ -36,16 +36,11 @@ std::string interface_sysctl(std::string_view family, std::string_view interface
     return fmt::format("net.{}.conf.{}.{}", family, escaped_name, key);
 }
 
-namespace {
-
-/// A path as its author meant it: relative ones start at the manifest's own folder.
 std::string absolute_path(const Value& path, const HostLayout& layout) {
     std::filesystem::path base = layout.working_dir;
     if (path.where.file != nullptr) base /= std::filesystem::path(*path.where.file).parent_path();
     return (base / path.text).lexically_normal().native();
 }
-
-}  // namespace
 
 std::string pool_path(const Lowering& lowering, std::string_view pool) {
     const auto it = lowering.pools.find(pool);
@@ -62,18 +57,6 @@ void lower_pool(Lowering& lowering, const resource::StoragePool& pool) {
                                 {lowering.stack.name, "StoragePool", pool.name.text}, pool.name.where);
     entry.places["driver"] = pool.driver.where;
     if (const Value* source = find_value(pool.config, "source")) entry.places["source"] = source->where;
-}
-
-void lower_image(Lowering& lowering, const resource::Image& image) {
-    Image object;
-    object.type = image.source.type.text;
-    if (!image.source.path.empty()) object.source = absolute_path(image.source.path, lowering.layout);
-    if (!image.source.fingerprint.empty()) object.fingerprint = image.source.fingerprint.text;
-    Entry& entry = lowering.add({ObjectKind::image, image.name.text}, object,
-                                {lowering.stack.name, "Image", image.name.text}, image.name.where);
-    entry.places = {{"type", image.source.type.where},
-                    {"source", image.source.path.where},
-                    {"fingerprint", image.source.fingerprint.where}};
 }
 
 Lowered lower(const resource::Stack& stack, const Allocations& known, const HostLayout& layout, const Allocations& taken) {

@@ -19,6 +19,12 @@ inline constexpr std::size_t most_faults = 500;
 /// The scalar as a Value; an empty one, with its place, for a node that is none.
 [[nodiscard]] Value value_of(const Node& node);
 
+/// The field's scalar, or an empty Value where there is none.
+[[nodiscard]] Value field_value(const Node& node, std::string_view name);
+
+/// Holds the fields of a map that are texts against the table, and says what of the others isn't supported.
+void check_fields(const Node& node, const KeyTable& fields, Diagnostics& diagnostics);
+
 /// Reads the keys of one map that belong to a table: `config:` of a resource, or a device without its type.
 /// `of` is what they belong to, for messages: "a bridge network". `variant` is the nictype or kind that keys may be limited
 /// to,

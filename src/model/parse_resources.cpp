@@ -21,25 +21,8 @@ std::vector<Value> values_of(const Node* list) {
     return values;
 }
 
-Value field_value(const Node& node, std::string_view name) {
-    const Node* field = node.find(name);
-    return field != nullptr ? value_of(*field) : Value{};
-}
-
 bool asks_for_something(const Node& node) {
     return node.is_scalar() ? !node.text.empty() : !node.items.empty() || !node.pairs.empty();
-}
-
-/// Values of the fields that are texts, and what isn't supported of the others.
-void check_fields(const Node& node, const KeyTable& fields, Diagnostics& diagnostics) {
-    for (const auto& [name, field] : node.pairs) {
-        const KeyInfo* key = fields.find(name.text);
-        if (key == nullptr) continue;
-        if (!key->type.empty() && (field.is_scalar() || field.is_null()))
-            check_value(*key, name.text, value_of(field), name.where, diagnostics);
-        else if (key->is_refused() && asks_for_something(field))
-            report_unsupported(name.text, key->support, key->note, name.where, diagnostics);
-    }
 }
 
 bool flag(const Node* map, std::string_view name, bool otherwise) {
@@ -109,14 +92,23 @@ Lifecycle read_lifecycle(const Node* map, Diagnostics& diagnostics) {
     return lifecycle;
 }
 
-void require_path(const resource::ImageSource& source, Diagnostics& diagnostics) {
-    if (source.type.text != "tarball" && source.type.text != "directory") return;
-    if (source.path.empty())
-        diagnostics.error("missing-key", fmt::format("an image source of type {} has no path", source.type.text),
-                          source.where, fmt::format("add path: the path of the {}", source.type.text));
+}  // namespace
+
+Value field_value(const Node& node, std::string_view name) {
+    const Node* field = node.find(name);
+    return field != nullptr ? value_of(*field) : Value{};
 }
 
-}  // namespace
+void check_fields(const Node& node, const KeyTable& fields, Diagnostics& diagnostics) {
+    for (const auto& [name, field] : node.pairs) {
+        const KeyInfo* key = fields.find(name.text);
+        if (key == nullptr) continue;
+        if (!key->type.empty() && (field.is_scalar() || field.is_null()))
+            check_value(*key, name.text, value_of(field), name.where, diagnostics);
+        else if (key->is_refused() && asks_for_something(field))
+            report_unsupported(name.text, key->support, key->note, name.where, diagnostics);
+    }
+}
 
 Value value_of(const Node& node) { return {node.is_scalar() ? node.text : std::string{}, node.where}; }
 
@@ -198,20 +190,6 @@ resource::StoragePool read_storage_pool(const Node& node, Diagnostics& diagnosti
     pool.config = read_typed_config(node, SchemaKind::storage_pool, pool.driver, diagnostics);
     pool.description = field_value(node, "description");
     return pool;
-}
-
-resource::Image read_image(const Node& node, Diagnostics& diagnostics) {
-    check_fields(node, fields_of(SchemaKind::image), diagnostics);
-    resource::Image image;
-    image.name = field_value(node, "name");
-    image.description = field_value(node, "description");
-    const Node* source = node.find("source");
-    if (source == nullptr || !source->is_map()) return image;
-    check_fields(*source, image_source_fields(), diagnostics);
-    image.source = {field_value(*source, "type"), field_value(*source, "path"), field_value(*source, "fingerprint"),
-                    source->where};
-    require_path(image.source, diagnostics);
-    return image;
 }
 
 resource::Container read_container(const Node& node, Diagnostics& diagnostics) {

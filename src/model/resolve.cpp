@@ -50,6 +50,16 @@ resource::Container layered_over(resource::Container container, const Profiles& 
     return container;
 }
 
+/// A container may ask for an image by any of its names.
+void name_images(resource::Stack& stack) {
+    std::map<std::string_view, std::string_view> names;
+    for (const auto& image : stack.images)
+        if (image.aliases)
+            for (const auto& alias : *image.aliases) names.emplace(alias.text, image.name.text);
+    for (auto& container : stack.containers)
+        if (const auto named = names.find(container.image.text); named != names.end()) container.image.text = named->second;
+}
+
 }  // namespace
 
 resource::Container layered(const resource::Container& container, const resource::Stack& stack) {
@@ -60,6 +70,7 @@ resource::Stack resolve(const resource::Stack& stack) {
     const Profiles profiles = profiles_of(stack);
     resource::Stack result = stack;
     for (auto& container : result.containers) container = layered_over(std::move(container), profiles);
+    name_images(result);
     return result;
 }
 

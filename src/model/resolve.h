@@ -9,7 +9,7 @@ namespace ctl::model {
 /// where they were written. Profiles that don't exist are skipped (validate() reports them).
 [[nodiscard]] resource::Container layered(const resource::Container& container, const resource::Stack& stack);
 
-/// The stack with every container layered.
+/// The stack with every container layered, and with its image by name where it stands by alias.
 [[nodiscard]] resource::Stack resolve(const resource::Stack& stack);
 
 }  // namespace ctl::model

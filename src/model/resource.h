@@ -86,16 +86,21 @@ struct StoragePool {
 };
 
 struct ImageSource {
-    Value type;  ///< busybox, tarball, directory
+    Value type;  ///< busybox, tarball, file, directory, url, simplestreams, debootstrap, container
     Value path;
     Value fingerprint;
     SourceSpan where;
+    Config more{};  ///< the keys that only some types have: rootfs, url, server, alias, suite, …
 };
 
 struct Image {
     Value name;
     ImageSource source;
     Value description;
+    std::optional<std::vector<Value>> aliases{};  ///< further names
+    std::optional<Config> properties{};
+    Value shared{};  ///< `public`
+    Value auto_update{};
 };
 
 struct Container {

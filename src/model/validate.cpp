@@ -32,6 +32,9 @@ Validation::Validation(const resource::Stack& examined, Diagnostics& diagnostics
       profiles(index_of(examined.profiles)),
       containers(index_of(examined.containers)),
       diagnostics_(diagnostics) {
+    for (const auto& image : examined.images)
+        if (image.aliases)
+            for (const auto& alias : *image.aliases) images.emplace(alias.text, &image);
     for (const auto& diagnostic : diagnostics.all())
         if (diagnostic.severity == Severity::error && diagnostic.where.is_known())
             schema_faults_.insert(place_of(diagnostic.where));
@@ -232,6 +235,7 @@ void validate(const resource::Stack& stack, Diagnostics& diagnostics) {
     validate_network_firewalls(validation);
     validate_acls(validation);
     validate_forwards(validation);
+    validate_images(validation);
     validate_containers(validation);
 }
 

@@ -49,7 +49,7 @@ public:
     std::map<std::string_view, const resource::Network*> networks;
     std::map<std::string_view, const resource::NetworkAcl*> acls;
     std::map<std::string_view, const resource::StoragePool*> pools;
-    std::map<std::string_view, const resource::Image*> images;
+    std::map<std::string_view, const resource::Image*> images;  ///< by name and by alias
     std::map<std::string_view, const resource::Profile*> profiles;
     std::map<std::string_view, const resource::Container*> containers;
 
@@ -100,6 +100,7 @@ void validate_forwards(Validation& validation);
 void validate_open_vswitch(Validation& validation);
 void validate_tunnels(Validation& validation);
 void validate_fans(Validation& validation);
+void validate_images(Validation& validation);
 void validate_containers(Validation& validation);
 
 /// The checks of one device that concern nothing else in its container; it has to be complete, not an override.

@@ -36,6 +36,15 @@ std::int64_t number_of(const rapidjson::Document& json, const char* key) {
     return found != json.MemberEnd() && found->value.IsInt64() ? found->value.GetInt64() : 0;
 }
 
+std::map<std::string, std::string> texts_of(const rapidjson::Document& json, const char* key) {
+    std::map<std::string, std::string> texts;
+    const auto found = json.FindMember(key);
+    if (found == json.MemberEnd() || !found->value.IsObject()) return texts;
+    for (const auto& [name, value] : found->value.GetObject())
+        if (value.IsString()) texts.emplace(name.GetString(), std::string(value.GetString(), value.GetStringLength()));
+    return texts;
+}
+
 Result<rapidjson::Document> parse_record(std::string_view text, std::string_view format) {
     rapidjson::Document json;
     json.Parse(text.data(), text.size());
@@ -54,6 +63,20 @@ public:
     RecordWriter& text(const char* key, std::string_view value) {
         writer_.Key(key);
         writer_.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+        return *this;
+    }
+    RecordWriter& texts(const char* key, const std::map<std::string, std::string>& values) {
+        writer_.Key(key);
+        writer_.StartObject();
+        for (const auto& [name, value] : values) text(name.c_str(), value);
+        writer_.EndObject();
+        return *this;
+    }
+    RecordWriter& list(const char* key, const std::vector<std::string>& values) {
+        writer_.Key(key);
+        writer_.StartArray();
+        for (const auto& value : values) writer_.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+        writer_.EndArray();
         return *this;
     }
     RecordWriter& number(const char* key, std::int64_t value) {
@@ -82,7 +105,7 @@ Result<std::vector<std::string>> names_if_there(const std::string& path) {
 Status add_images(const std::string& state_dir, std::set<std::string>& used) {
     CTL_ASSIGN(const auto names, names_if_there(state_dir + "/images"));
     for (const auto& name : names) {
-        if (!is_plain_name(name) || name == "sha256") continue;
+        if (!is_plain_name(name) || name == "sha256" || name == "downloads") continue;
         auto record = read_image_record(state_dir, name);
         if (record) used.insert(record->fingerprint);
         else if (record.error().code() != ErrorCode::not_found) return std::move(record).error();
@@ -105,9 +128,25 @@ Status add_volumes(const std::string& pool, std::set<std::string>& used) {
 
 Result<ImageRecord> parse_image_record(std::string_view text) {
     CTL_ASSIGN(const rapidjson::Document json, parse_record(text, image_format));
-    return ImageRecord{text_of(json, "mark"),        text_of(json, "type"), text_of(json, "source"),
-                       text_of(json, "fingerprint"), text_of(json, "made"), number_of(json, "size"),
-                       number_of(json, "left_out")};
+    ImageRecord record;
+    record.mark = text_of(json, "mark");
+    record.type = text_of(json, "type");
+    record.source = text_of(json, "source");
+    record.options = texts_of(json, "options");
+    record.fingerprint = text_of(json, "fingerprint");
+    record.made = text_of(json, "made");
+    record.size = number_of(json, "size");
+    record.left_out = number_of(json, "left_out");
+    const auto aliases = json.FindMember("aliases");
+    if (aliases != json.MemberEnd() && aliases->value.IsArray())
+        for (const auto& alias : aliases->value.GetArray())
+            if (alias.IsString()) record.aliases.emplace_back(alias.GetString(), alias.GetStringLength());
+    record.properties = texts_of(json, "properties");
+    record.shared = number_of(json, "public") != 0;
+    record.auto_update = number_of(json, "auto_update") != 0;
+    record.looked = number_of(json, "looked");
+    record.trouble = text_of(json, "trouble");
+    return record;
 }
 
 std::string to_json(const ImageRecord& record) {
@@ -115,10 +154,17 @@ std::string to_json(const ImageRecord& record) {
         .text("mark", record.mark)
         .text("type", record.type)
         .text("source", record.source)
+        .texts("options", record.options)
         .text("fingerprint", record.fingerprint)
         .text("made", record.made)
         .number("size", record.size)
         .number("left_out", record.left_out)
+        .list("aliases", record.aliases)
+        .texts("properties", record.properties)
+        .number("public", record.shared ? 1 : 0)
+        .number("auto_update", record.auto_update ? 1 : 0)
+        .number("looked", record.looked)
+        .text("trouble", record.trouble)
         .finish();
 }
 

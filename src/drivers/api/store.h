@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,7 +12,8 @@
 // What the image and storage drivers keep on disk and read from each other:
 //
 //   STATE_DIR/images/NAME/image.json              an image: its mark and the fingerprint of its root filesystem
-//   STATE_DIR/images/sha256/FINGERPRINT/rootfs/   root filesystems, shared by all names and clones with that fingerprint
+//   STATE_DIR/images/sha256/FINGERPRINT/rootfs/   root filesystems, shared by all names and clones with that fingerprint;
+//                                                 beside it what an image says of itself: see image_metadata.h
 //   STATE_DIR/pools/NAME                          a pool: a directory, or a symbolic link to one elsewhere
 //   POOL/.ctl-pool                                its mark
 //   POOL/containers/NAME/volume.json              a volume: its mark, and from which root filesystem it was cloned
@@ -29,10 +31,17 @@ struct ImageRecord {
     std::string mark;  ///< see make_mark; empty when forgotten
     std::string type;
     std::string source;  ///< empty for none
+    std::map<std::string, std::string> options;
     std::string fingerprint;
     std::string made;           ///< when, RFC 3339 in UTC
     std::int64_t size = 0;      ///< bytes of file content
     std::int64_t left_out = 0;  ///< device nodes and sockets that were not taken over
+    std::vector<std::string> aliases;
+    std::map<std::string, std::string> properties;
+    bool shared = false;       ///< `public`
+    bool auto_update = false;  ///< followed by the watch loop
+    std::int64_t looked = 0;   ///< when its source was looked at last, seconds since 1970
+    std::string trouble;       ///< why looking at it failed last time
 };
 
 struct VolumeRecord {

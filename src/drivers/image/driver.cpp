@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "drivers/image/image.h"
+#include "drivers/image/update_timer.h"
 
 namespace ctl::drivers {
 
@@ -21,21 +22,28 @@ public:
     [[nodiscard]] Result<model::HostState> observe(const Interest& interest, std::stop_token stop) override;
     [[nodiscard]] std::vector<Error> preflight(std::span<const Change> changes) override;
     void apply(std::span<const Change> changes, const Report& report, std::stop_token stop) override;
-    [[nodiscard]] std::vector<EventSource> events() override { return {}; }
-    [[nodiscard]] bool drain(int) override { return false; }
+    [[nodiscard]] std::vector<EventSource> events() override;
+    [[nodiscard]] bool drain(int) override { return timer_.drain(); }
 
 private:
     Status check(const Change& change);
-    Status apply_one(const Change& change);
+    Status apply_one(const Change& change, const std::stop_token& stop);
 
     std::string state_dir_;
+    image::UpdateTimer timer_;
     DriverInfo info_{"image", "root filesystems by fingerprint", {model::ObjectKind::image}};
 };
 
 Result<model::HostState> ImageDriver::observe(const Interest& interest, std::stop_token) {
     CTL_ASSIGN(model::HostState found, image::observe_images(state_dir_));
+    timer_.show_overdue(state_dir_, found);
     if (!interest.all) std::erase_if(found, [&](const auto& item) { return !interest.ids.contains(item.first); });
     return found;
+}
+
+std::vector<EventSource> ImageDriver::events() {
+    const int fd = timer_.arm(state_dir_);
+    return fd >= 0 ? std::vector<EventSource>{{fd, "images that follow their source"}} : std::vector<EventSource>{};
 }
 
 Status ImageDriver::check(const Change& change) {
@@ -52,12 +60,12 @@ std::vector<Error> ImageDriver::preflight(std::span<const Change> changes) {
     return errors;
 }
 
-Status ImageDriver::apply_one(const Change& change) {
+Status ImageDriver::apply_one(const Change& change, const std::stop_token& stop) {
     const std::string& name = change.id.name;
     CTL_TRY(image::check_image_name(name));
     switch (change.verb) {
-        case Verb::create:
-        case Verb::update: return image::create_image(state_dir_, name, *change.desired);
+        case Verb::update: return image::update_image(state_dir_, name, change, stop);
+        case Verb::create: return image::create_image(state_dir_, name, *change.desired, stop);
         case Verb::adopt: return image::mark_image(state_dir_, name, &change.desired->owner);
         case Verb::forget: return image::mark_image(state_dir_, name, nullptr);
         case Verb::remove:
@@ -72,7 +80,7 @@ void ImageDriver::apply(std::span<const Change> changes, const Report& report, s
     const Status swept = image::sweep_images(state_dir_);
     for (std::size_t i = 0; i < changes.size(); ++i) {
         if (stop.stop_requested()) report(i, Error(ErrorCode::cancelled, "interrupted before it began"));
-        else report(i, swept ? apply_one(changes[i]) : swept);
+        else report(i, swept ? apply_one(changes[i], stop) : swept);
     }
 }
 

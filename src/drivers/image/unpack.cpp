@@ -37,20 +37,21 @@ using ArchivePtr = std::unique_ptr<archive, ArchiveFree>;
 /// Longest sum of directory names kept for setting their times at the end.
 constexpr std::size_t most_directory_bytes = std::size_t{256} << 20;
 
-/// The archive's file: every byte passes here once, to be unpacked and to be summed.
+/// Every byte passes here once, to be unpacked and to be summed.
 struct Source {
-    Fd fd;
-    Fingerprint sum;
-    std::int64_t packed = 0;
+    explicit Source(const ArchiveSource& source) : from(source), packed(source.packed) {}
+
+    ArchiveSource from;
+    std::int64_t packed;
     std::array<char, 65536> buffer{};
 
     ssize_t next() {
         while (true) {
-            const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
+            const ssize_t got = ::read(from.fd, buffer.data(), buffer.size());
             if (got < 0 && errno == EINTR) continue;
             if (got > 0) {
-                sum.add({buffer.data(), static_cast<std::size_t>(got)});
-                packed += got;
+                if (from.sum != nullptr) from.sum->add({buffer.data(), static_cast<std::size_t>(got)});
+                if (from.packed == 0) packed += got;
             }
             return got;
         }
@@ -350,25 +351,18 @@ Status Unpacker::run() {
 
 }  // namespace
 
-Result<Unpacked> unpack_tarball(const std::string& path, int root, const UnpackLimits& limits) {
-    const auto source = std::make_unique<Source>();
-    source->fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-    if (!source->fd) return system_error(errno, fmt::format("open {}", ctl::quoted(path)));
-    struct stat info {};
-    if (::fstat(source->fd.get(), &info) != 0) return system_error(errno, fmt::format("stat {}", ctl::quoted(path)));
-    if (!S_ISREG(info.st_mode)) return Error(ErrorCode::invalid, fmt::format("{} is no regular file", ctl::quoted(path)));
+Result<Unpacked> unpack_tar(const ArchiveSource& source, int root, const UnpackLimits& limits) {
+    const auto reading = std::make_unique<Source>(source);
     const ArchivePtr reader = make_reader();
-    if (archive_read_open(reader.get(), source.get(), nullptr, &read_source, nullptr) != ARCHIVE_OK)
+    if (archive_read_open(reader.get(), reading.get(), nullptr, &read_source, nullptr) != ARCHIVE_OK)
         return archive_error(reader.get());
-    Unpacker unpacker(*source, reader.get(), root, limits);
+    Unpacker unpacker(*reading, reader.get(), root, limits);
     CTL_TRY(unpacker.run());
     ssize_t got = 0;
-    do got = source->next();
+    do got = reading->next();
     while (got > 0);
-    if (got < 0) return system_error(errno, fmt::format("read {}", ctl::quoted(path)));
-    Unpacked totals = unpacker.totals();
-    totals.fingerprint = source->sum.finish();
-    return totals;
+    if (got < 0) return system_error(errno, "read the archive");
+    return unpacker.totals();
 }
 
 }  // namespace ctl::drivers::image

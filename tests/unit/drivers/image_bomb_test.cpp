@@ -3,8 +3,7 @@
 #include <filesystem>
 
 #include "base/tree.h"
-#include "drivers/image/unpack.h"
-#include "storage_world.h"
+#include "image_world.h"
 #include "support/own_namespaces.h"
 #include "support/skip.h"
 
@@ -30,7 +29,7 @@ TEST_CASE("endless zeros are stopped early whatever packed them, and once packed
            packer + " > " + bomb);
         CHECK(fs::file_size(bomb) < (1 << 20));
         const Fd root = open_directory(out).value();
-        const auto unpacked = drivers::image::unpack_tarball(bomb, root.get(), limits);
+        const auto unpacked = unpack(bomb, root.get(), limits);
         REQUIRE_FALSE(unpacked.has_value());
         CHECK_MESSAGE(unpacked.error().str().find("times its size") != std::string::npos, unpacked.error().str());
         const auto bytes = std::stol(sh("du -sk --apparent-size " + out + " | cut -f1")) * 1024;
@@ -48,7 +47,7 @@ TEST_CASE("a bomb behind an image leaves no half-made image") {
        "(tar -cf - bin/sh zeros 2>/dev/null | head -c 1536 | gzip; for i in $(seq 95); do cat part; done; "
        "head -c 1024 /dev/zero | gzip) > " +
        bomb);
-    const Status outcome = world.apply(diff::Verb::create, "image/evil", model::Image{"tarball", bomb, std::nullopt});
+    const Status outcome = world.apply(diff::Verb::create, "image/evil", image_of("tarball", bomb));
     REQUIRE_FALSE(outcome.has_value());
     CHECK(outcome.error().code() == ErrorCode::invalid);
     CHECK_FALSE(world.observe("image/evil").has_value());

@@ -12,8 +12,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/tree.h"
-#include "drivers/image/unpack.h"
-#include "storage_world.h"
+#include "image_world.h"
 #include "support/own_namespaces.h"
 #include "support/skip.h"
 
@@ -70,23 +69,7 @@ std::vector<Member> with_shell(std::vector<Member> members) {
 
 Image tarball(StorageWorld& world, const std::vector<Member>& members) {
     write_tar(world.dir() + "/image.tar.gz", members);
-    return {"tarball", world.dir() + "/image.tar.gz", std::nullopt};
-}
-
-std::string rootfs_of(StorageWorld& world, const std::string& id) {
-    const auto entry = world.observe(id);
-    REQUIRE(entry.has_value());
-    return world.state() + "/images/sha256/" + std::get<Image>(entry->object).fingerprint.value() + "/rootfs";
-}
-
-/// Refused, with the reason given, and nothing left in the store.
-void check_refused(StorageWorld& world, const Image& image, const std::string& reason) {
-    const auto outcome = world.apply(Verb::create, "image/evil", image);
-    REQUIRE_FALSE(outcome.has_value());
-    CHECK_MESSAGE(outcome.error().str().find(reason) != std::string::npos, outcome.error().str());
-    CHECK_FALSE(world.observe("image/evil").has_value());
-    CHECK_FALSE(fs::exists(world.state() + "/images/evil"));
-    CHECK(fs::is_empty(world.state() + "/images/sha256"));
+    return image_of("tarball", world.dir() + "/image.tar.gz");
 }
 
 }  // namespace
@@ -94,7 +77,7 @@ void check_refused(StorageWorld& world, const Image& image, const std::string& r
 TEST_CASE("the busybox image runs a shell, and making it again changes nothing") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
-    const Image wanted{"busybox", std::nullopt, std::nullopt};
+    const Image wanted = image_of("busybox");
     CHECK(world.preflight("image/busybox", wanted).empty());
     world.must(Verb::create, "image/busybox", wanted);
     const std::string rootfs = rootfs_of(world, "image/busybox");
@@ -111,7 +94,7 @@ TEST_CASE("the busybox image runs a shell, and making it again changes nothing")
 TEST_CASE("two names share one tree until the last of them goes") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
-    const Image wanted{"busybox", std::nullopt, std::nullopt};
+    const Image wanted = image_of("busybox");
     world.must(Verb::create, "image/a", wanted);
     world.must(Verb::create, "image/b", wanted);
     const std::string rootfs = rootfs_of(world, "image/a");
@@ -183,7 +166,7 @@ TEST_CASE("damaged, foreign and empty archives are refused") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
     const std::string path = world.dir() + "/bad.tar";
-    const Image image{"tarball", path, std::nullopt};
+    const Image image = image_of("tarball", path);
     REQUIRE(write_file_atomically(path, "this is no archive"));
     check_refused(world, image, "can't be read");
     REQUIRE(write_file_atomically(path, ""));
@@ -207,18 +190,18 @@ TEST_CASE("a small archive of endless zeros is stopped early") {
     const Fd root = open_directory(world.dir() + "/out").value();
     drivers::image::UnpackLimits limits;
     limits.ratio_from = 1 << 20;
-    const auto bomb = drivers::image::unpack_tarball(*image.source, root.get(), limits);
+    const auto bomb = unpack(*image.source, root.get(), limits);
     REQUIRE_FALSE(bomb.has_value());
     CHECK(bomb.error().str().find("200 times its size") != std::string::npos);
     CHECK(fs::file_size(world.dir() + "/out/zeros") < (2 << 20));
     limits = {};
     limits.bytes = 1 << 20;
     sh("rm -r " + world.dir() + "/out/*");
-    CHECK_FALSE(drivers::image::unpack_tarball(*image.source, root.get(), limits).has_value());
+    CHECK_FALSE(unpack(*image.source, root.get(), limits).has_value());
     limits = {};
     limits.entries = 1;
     sh("rm -r " + world.dir() + "/out/*");
-    CHECK_FALSE(drivers::image::unpack_tarball(*image.source, root.get(), limits).has_value());
+    CHECK_FALSE(unpack(*image.source, root.get(), limits).has_value());
 }
 
 TEST_CASE("a unified tarball's rootfs is taken, whatever compressed it") {
@@ -227,10 +210,11 @@ TEST_CASE("a unified tarball's rootfs is taken, whatever compressed it") {
         CAPTURE(filter);
         StorageWorld world;
         const std::string base = world.dir() + "/image";
-        write_tar(base + ".gz", {{"metadata.yaml", AE_IFREG, "", "x"}, {"rootfs/bin/sh", AE_IFREG, "", "#!"}});
+        write_tar(base + ".gz", {{"metadata.yaml", AE_IFREG, "", "architecture: x86_64\ncreation_date: 1\n"},
+                                 {"rootfs/bin/sh", AE_IFREG, "", "#!"}});
         CTL_SKIP_IF(fs::exists("/usr/bin/" + filter.substr(0, filter.find(' '))) == false, "no " + filter);
         sh("gzip -dc " + base + ".gz | " + filter + " > " + base);
-        world.must(Verb::create, "image/evil", Image{"tarball", base, std::nullopt});
+        world.must(Verb::create, "image/evil", image_of("tarball", base));
         CHECK(fs::exists(rootfs_of(world, "image/evil") + "/bin/sh"));
         CHECK_FALSE(fs::exists(rootfs_of(world, "image/evil") + "/metadata.yaml"));
     }
@@ -244,7 +228,7 @@ TEST_CASE("a directory is copied with its links and owners and known by what is 
        " && echo x > bin/sh && ln bin/sh bin/ash && chown 3:4 bin/sh && chmod 4711 bin/sh && ln -s /etc/passwd link && "
        "mknod dev/null c 1 3 && truncate -s 1G sparse");
     sh("mount -t tmpfs t " + source + "/proc && touch " + source + "/proc/inside");
-    const Image wanted{"directory", source, std::nullopt};
+    const Image wanted = image_of("directory", source);
     world.must(Verb::create, "image/a", wanted);
     world.must(Verb::create, "image/b", wanted);
     const std::string rootfs = rootfs_of(world, "image/a");
@@ -274,12 +258,12 @@ TEST_CASE("a fingerprint other than the declared one is an error that names both
 TEST_CASE("what can't work is said before the first change") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
-    CHECK(world.preflight("image/x", Image{"tarball", world.dir() + "/missing", std::nullopt}).size() == 1);
-    CHECK(world.preflight("image/x", Image{"tarball", world.dir(), std::nullopt}).size() == 1);
-    CHECK(world.preflight("image/x", Image{"directory", "relative", std::nullopt}).size() == 1);
-    CHECK(world.preflight("image/x", Image{"floppy", "/x", std::nullopt}).size() == 1);
-    CHECK(world.preflight("image/sha256", Image{"busybox", std::nullopt, std::nullopt}).size() == 1);
-    CHECK(world.preflight("image/../x", Image{"busybox", std::nullopt, std::nullopt}).size() == 1);
+    CHECK(world.preflight("image/x", image_of("tarball", world.dir() + "/missing")).size() == 1);
+    CHECK(world.preflight("image/x", image_of("tarball", world.dir())).size() == 1);
+    CHECK(world.preflight("image/x", image_of("directory", "relative")).size() == 1);
+    CHECK(world.preflight("image/x", image_of("floppy", "/x")).size() == 1);
+    CHECK(world.preflight("image/sha256", image_of("busybox")).size() == 1);
+    CHECK(world.preflight("image/../x", image_of("busybox")).size() == 1);
     CHECK_FALSE(fs::exists(world.state()));
 }
 
@@ -290,7 +274,7 @@ TEST_CASE("what an interrupted import left is cleaned up by the next") {
     fs::create_directories(world.state() + "/images/.ctl-tmp-gone");
     fs::create_directories(world.state() + "/images/busybox");
     CHECK(world.observe_all().empty());
-    world.must(Verb::create, "image/busybox", Image{"busybox", std::nullopt, std::nullopt});
+    world.must(Verb::create, "image/busybox", image_of("busybox"));
     CHECK_FALSE(fs::exists(world.state() + "/images/sha256/.ctl-tmp-old"));
     CHECK_FALSE(fs::exists(world.state() + "/images/.ctl-tmp-gone"));
 }
@@ -298,11 +282,10 @@ TEST_CASE("what an interrupted import left is cleaned up by the next") {
 TEST_CASE("an image of another stack is neither replaced nor deleted") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
-    world.must(Verb::create, "image/busybox", Image{"busybox", std::nullopt, std::nullopt});
+    world.must(Verb::create, "image/busybox", image_of("busybox"));
     sh("sed -i s/ctl:1:lab:/ctl:1:other:/ " + world.state() + "/images/busybox/image.json");
     CHECK(world.observe("image/busybox")->owner.stack == "other");
-    CHECK(world.apply(Verb::create, "image/busybox", Image{"busybox", std::nullopt, std::nullopt}).error().code() ==
-          ErrorCode::conflict);
+    CHECK(world.apply(Verb::create, "image/busybox", image_of("busybox")).error().code() == ErrorCode::conflict);
     CHECK(world.apply(Verb::remove, "image/busybox", Image{}).error().code() == ErrorCode::conflict);
     CHECK(world.observe("image/busybox").has_value());
 }

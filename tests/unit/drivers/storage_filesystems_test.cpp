@@ -63,7 +63,7 @@ TEST_CASE("on btrfs and xfs a volume shares its blocks with the image and is see
         sh("mkdir -p " + root + "/bin && head -c 64M /dev/urandom > " + root + "/big && echo old > " + root +
            "/bin/sh && chown 7:8 " + root + "/bin/sh");
         world.must(Verb::create, "pool/default", Pool{"dir", world.state() + "/pools/default"});
-        world.must(Verb::create, "image/debian", model::Image{"directory", root, std::nullopt});
+        world.must(Verb::create, "image/debian", image_of("directory", root));
         const long before = used_megabytes(world.state());
         world.must(Verb::create, "volume/default/web", volume_of("debian", shifted));
         world.must(Verb::create, "volume/default/db", volume_of("debian", "none"));
@@ -105,7 +105,7 @@ TEST_CASE("a pool that gets full at any step of a clone is said to be full and k
         const std::string source = world.dir() + "/small";
         sh(fmt::format("mkdir {0} && mount -t tmpfs -o size=32m,nr_inodes={1} tmpfs {0}", source, files));
         if (!world.apply(Verb::create, "pool/small", Pool{"dir", source})) continue;
-        world.must(Verb::create, "image/busybox", model::Image{"busybox", std::nullopt, std::nullopt});
+        world.must(Verb::create, "image/busybox", image_of("busybox"));
         const Status outcome = world.apply(Verb::create, "volume/small/web", volume_of("busybox", shifted));
         made += outcome.has_value() ? 1 : 0;
         if (outcome) continue;
@@ -134,7 +134,7 @@ TEST_CASE("a copy that fills the pool is taken back") {
     const std::string root = world.dir() + "/root";
     sh("mkdir -p " + root + "/bin && echo x > " + root + "/bin/sh && head -c 60M /dev/urandom > " + root + "/big");
     world.must(Verb::create, "pool/small", Pool{"dir", source});
-    world.must(Verb::create, "image/big", model::Image{"directory", root, std::nullopt});
+    world.must(Verb::create, "image/big", image_of("directory", root));
     const Status outcome = world.apply(Verb::create, "volume/small/web", volume_of("big", shifted));
     REQUIRE_FALSE(outcome.has_value());
     CHECK_MESSAGE(outcome.error().code() == ErrorCode::no_space, outcome.error().str());

@@ -68,7 +68,7 @@ TEST_CASE("a pool elsewhere leaves files of others alone") {
     world.must(Verb::create, "pool/big", Pool{"dir", source});
     REQUIRE(write_file_atomically(source + "/letter", "dear"));
     CHECK(std::get<Pool>(world.observe("pool/big")->object).source == source);
-    world.must(Verb::create, "image/busybox", model::Image{"busybox", std::nullopt, std::nullopt});
+    world.must(Verb::create, "image/busybox", image_of("busybox"));
     world.must(Verb::create, "volume/big/web", volume_of("busybox", shifted));
     CHECK(fs::exists(source + "/containers/web/rootfs/bin/busybox"));
     CHECK(world.apply(Verb::remove, "pool/big", Pool{"dir", source}).error().code() == ErrorCode::conflict);
@@ -251,7 +251,7 @@ TEST_CASE("where neither overlay nor idmapped mounts work the tree is copied wit
     StorageWorld world;
     const std::string source = make_overlay_dir(world) + "/pool";
     world.must(Verb::create, "pool/odd", Pool{"dir", source});
-    world.must(Verb::create, "image/busybox", model::Image{"busybox", std::nullopt, std::nullopt});
+    world.must(Verb::create, "image/busybox", image_of("busybox"));
     world.must(Verb::create, "volume/odd/web", volume_of("busybox", shifted));
     const std::string rootfs = source + "/containers/web/rootfs";
     CHECK(sh("stat -c '%u %g %a' " + rootfs + "/tmp") == "100000 100000 1777");

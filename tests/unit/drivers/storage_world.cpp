@@ -76,7 +76,16 @@ model::HostState StorageWorld::observe_all() {
 
 void StorageWorld::make_pool_and_busybox() {
     must(diff::Verb::create, "pool/default", model::Pool{"dir", state() + "/pools/default"});
-    must(diff::Verb::create, "image/busybox", model::Image{"busybox", std::nullopt, std::nullopt});
+    must(diff::Verb::create, "image/busybox", image_of("busybox"));
+}
+
+model::Image image_of(const std::string& type, const std::string& source,
+                      const std::map<std::string, std::string>& options) {
+    model::Image image;
+    image.type = type;
+    if (!source.empty()) image.source = source;
+    if (!options.empty()) image.options = options;
+    return image;
 }
 
 model::Volume volume_of(const std::string& image, const std::string& idmap) { return {image, idmap, true}; }

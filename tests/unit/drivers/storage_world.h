@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -47,6 +48,8 @@ private:
     std::unique_ptr<drivers::Driver> storage_;
 };
 
+[[nodiscard]] model::Image image_of(const std::string& type, const std::string& source = "",
+                                    const std::map<std::string, std::string>& options = {});
 [[nodiscard]] model::Volume volume_of(const std::string& image, const std::string& idmap);
 
 /// Number of mount points below a path.
