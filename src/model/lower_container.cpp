@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "model/cloud_init.h"
 #include "model/lower_instance.h"
 #include "model/lowering.h"
 #include "model/raw_lxc.h"
@@ -51,6 +52,7 @@ public:
         lower_sysctls();
         lower_security(container_.config, object_, places_, lowering_.diagnostics);
         lower_environment(nics.by_dhcp);
+        object_.seed = lower_seed(lowering_, container_, nics.by_dhcp, places_);
         object_.state = enum_from<ContainerState>(container_.state.text).value_or(ContainerState::running);
         places_["state"] = container_.state.where;
         for (const auto& other : container_.depends_on) needs_.push_back({{ObjectKind::container, other.text}, Bond::order});

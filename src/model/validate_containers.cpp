@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "model/cloud_init.h"
 #include "model/nic_types.h"
 #include "model/resolve.h"
 #include "model/validation.h"
@@ -208,6 +209,7 @@ void validate_containers(Validation& validation) {
         check_profiles(validation, container);
         check_overrides(validation, validation.stack.containers[i]);
         check_root(validation, container);
+        validate_cloud_init(validation, container.config);
         check_clashes(validation, container);
         check_devices(validation, container.devices);
         validate_nic_gateways(validation, container);

@@ -1,47 +1,17 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <cstdlib>
-#include <filesystem>
-#include <optional>
 
 #include <fmt/format.h>
 
-#include "base/process.h"
 #include "base/text.h"
+#include "debian.h"
 #include "lab.h"
 #include "support/wait.h"
 
 // Twenty containers of several kinds, and a Debian with systemd that runs unprivileged.
 
 namespace ctl::testing {
-namespace {
-
-namespace fs = std::filesystem;
-
-/// A minimal Debian with systemd, made by debootstrap at the first time and kept. Empty, with the reason in `why`, if that
-/// can't be done here.
-std::optional<std::string> debian_root(std::string& why) {
-    const char* home = std::getenv("HOME");
-    const fs::path cache = fs::path(home != nullptr ? home : "/root") / ".cache/ctl/debian-bookworm-systemd";
-    if (fs::exists(cache / "usr/lib/systemd/systemd")) return cache.string();
-    const fs::path aside = cache.string() + ".new";
-    fs::remove_all(aside);
-    fs::create_directories(aside);
-    // In namespaces of its own: what it mounts in there goes with it.
-    const auto made = run_process({"unshare", "--mount", "--pid", "--fork", "--mount-proc", "debootstrap",
-                                   "--variant=minbase", "--include=systemd-sysv,dbus,iproute2", "bookworm", aside.string()},
-                                  std::chrono::minutes{8});
-    if (!made || made->exit_code != 0) {
-        why = "debootstrap can't make a Debian here: " + (made ? made->out + made->err : made.error().str());
-        fs::remove_all(aside);
-        return std::nullopt;
-    }
-    fs::rename(aside, cache);
-    return cache.string();
-}
-
-}  // namespace
 
 TEST_CASE("twenty mixed containers run side by side, and go without a trace") {
     CTL_SKIP_WITHOUT_SANDBOX();

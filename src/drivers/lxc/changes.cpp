@@ -17,6 +17,7 @@
 #include "drivers/lxc/limits.h"
 #include "drivers/lxc/modules.h"
 #include "drivers/lxc/mounts.h"
+#include "drivers/lxc/seed.h"
 #include "drivers/lxc/start.h"
 
 namespace ctl::drivers::lxc {
@@ -85,10 +86,12 @@ private:
                    render_config(wanted(), mark(), host_.paths.place(name_), find_facts(wanted(), host_.cgroups)));
         const std::string aside = host_.paths.unfinished(name_);
         CTL_TRY(make_directory(aside));
+        CTL_TRY(write_seed(aside, wanted().seed));
         CTL_TRY(write_file_atomically(aside + "/config", config, config_mode));
         if (::rename(aside.c_str(), host_.paths.directory(name_).c_str()) != 0) {
             const int why = errno;
             ::unlink((aside + "/config").c_str());
+            static_cast<void>(write_seed(aside, std::nullopt));
             ::rmdir(aside.c_str());
             if (why == ENOTEMPTY || why == EEXIST || why == ENOTDIR)
                 return Error(ErrorCode::conflict,
@@ -104,6 +107,9 @@ private:
         if (!change_.desired) return Error(ErrorCode::internal, "update without a desired container");
         CTL_ASSIGN(const auto next, merged());
         CTL_TRY(write_config(next));
+        // An empty one takes the files out of the container's root again, at its next start.
+        if (touches("seed") && (next.seed || read_seed(directory())))
+            CTL_TRY(write_seed(directory(), next.seed.value_or(Seed{})));
         if (change_.deferred) return ok();
         if (is_running()) {
             if (needs_restart()) CTL_TRY(stop());
@@ -136,7 +142,8 @@ private:
              {unfinished_config, path_aside(unfinished_config).native(), path_aside(paths.config(name_)).native(),
               path_aside(paths.started(name_)).native(), paths.started(name_), path_aside(paths.seccomp(name_)).native(),
               paths.seccomp(name_), paths.log(name_), paths.console(name_), paths.console(name_) + ".1", paths.lock(name_),
-              paths.config(name_)})
+              seed_file(paths.unfinished(name_)), path_aside(seed_file(paths.unfinished(name_))).native(),
+              seed_file(directory()), path_aside(seed_file(directory())).native(), paths.config(name_)})
             if (::unlink(file.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR)
                 return system_error(errno, fmt::format("delete {}", file));
         ::rmdir(paths.unfinished(name_).c_str());
@@ -145,6 +152,8 @@ private:
             return system_error(errno, fmt::format("delete {}", paths.directory(name_)));
         return ok();
     }
+
+    [[nodiscard]] std::string directory() const { return host_.paths.directory(name_); }
 
     /// The container as it is, with the change's fields.
     [[nodiscard]] Result<Container> merged() const {

@@ -5,6 +5,7 @@
 #include "drivers/lxc/devices.h"
 #include "drivers/lxc/limits.h"
 #include "drivers/lxc/mounts.h"
+#include "drivers/lxc/seed.h"
 
 namespace ctl::drivers::lxc {
 
@@ -41,6 +42,7 @@ Result<model::Entry> observe_container(const Host& host, const std::string& name
     CTL_ASSIGN(const auto config, read_file(host.paths.config(name), std::size_t{1} << 20));
     auto parsed = parse_config(config, host.paths.place(name));
     parsed.container.state = model::ContainerState::stopped;
+    if (auto seed = read_seed(host.paths.directory(name)); seed && !seed->empty()) parsed.container.seed = std::move(seed);
     if (running) read_running(host, name, config, parsed.container);
 
     model::Entry entry;

@@ -13,6 +13,7 @@
 #include "drivers/lxc/devices.h"
 #include "drivers/lxc/facts.h"
 #include "drivers/lxc/modules.h"
+#include "drivers/lxc/root_files.h"
 
 namespace ctl::drivers::lxc {
 
@@ -73,6 +74,7 @@ Status start_container(const std::string& name, const Paths& paths, const Monito
     }
     CTL_TRY(cgroups.remove(name));
     CTL_ASSIGN(const auto config, read_file(paths.config(name)));
+    CTL_TRY(write_root_files(name, paths, config));
     CTL_TRY(write_file_atomically(paths.started(name), config, 0600));
     CTL_TRY(write_file_atomically(paths.log(name), "", 0600));
     const auto container = parse_config(config, paths.place(name)).container;

@@ -26,7 +26,11 @@ images:
 containers:
 )";
 
-using Options = std::map<std::string, std::string>;
+using Seed = std::map<std::string, std::string>;
+
+std::optional<Seed> seed_of(const std::string& container) {
+    return object<Container>(lowered(std::string(ground) + container), "web").seed;
+}
 
 }  // namespace
 
@@ -34,10 +38,10 @@ TEST_CASE("each source says where from in its own words") {
     const auto file = image_of("- {name: x, source: {type: file, path: a/m.tar.xz, rootfs: /b/r.squashfs}}");
     CHECK(file.type == "file");
     CHECK(file.source == "/work/a/m.tar.xz");
-    CHECK(file.options == Options{{"rootfs", "/b/r.squashfs"}});
+    CHECK(file.options == Seed{{"rootfs", "/b/r.squashfs"}});
     const auto url = image_of("- {name: x, source: {type: url, url: 'https://h/m', rootfs: 'https://h/r'}}");
     CHECK(url.source == "https://h/m");
-    CHECK(url.options == Options{{"rootfs", "https://h/r"}});
+    CHECK(url.options == Seed{{"rootfs", "https://h/r"}});
     for (const auto* type : {"simplestreams", "image, protocol: simplestreams, mode: pull"}) {
         const auto server =
             image_of(fmt::format("- {{name: x, source: {{type: {}, server: 'https://h', alias: debian/12, "
@@ -45,12 +49,12 @@ TEST_CASE("each source says where from in its own words") {
                                  type));
         CHECK(server.type == "simplestreams");
         CHECK(server.source == "https://h debian/12");
-        CHECK(server.options == Options{{"architecture", "arm64"}});
+        CHECK(server.options == Seed{{"architecture", "arm64"}});
     }
     const auto debian =
         image_of("- {name: x, source: {type: debootstrap, suite: bookworm, packages: 'a,b', variant: minbase}}");
     CHECK(debian.source == "bookworm");
-    CHECK(debian.options == Options{{"packages", "a,b"}, {"variant", "minbase"}});
+    CHECK(debian.options == Seed{{"packages", "a,b"}, {"variant", "minbase"}});
     CHECK_FALSE(image_of("- {name: x, source: {type: busybox}}").options.has_value());
 }
 
@@ -94,4 +98,55 @@ TEST_CASE("an alias is as good as a name, and nobody else's") {
                         "[z]}"),
                  3) == "2:duplicate-name");
     CHECK(faults(images("- {name: x, source: {type: busybox}, aliases: ['a b']}"), 3) == "1:bad-name");
+}
+
+TEST_CASE("what a container says to cloud-init becomes its seed") {
+    CHECK_FALSE(seed_of("- {name: web, image: plain}").has_value());
+    const auto seed = seed_of(
+        "- name: web\n  image: plain\n  config: {cloud-init.user-data: \"#!/bin/sh\", user.user-data: "
+        "\"#cloud-config\", user.vendor-data: \"#cloud-config\\n{a: b}\\n\"}\n");
+    REQUIRE(seed.has_value());
+    CHECK(seed->at("user-data") == "#!/bin/sh\n");
+    CHECK(seed->at("vendor-data") == "#cloud-config\n{a: b}\n");
+    CHECK(seed->at("network-config") == "network: {config: disabled}\n");
+    CHECK(seed->at("meta-data").ends_with("\nlocal-hostname: web\n"));
+}
+
+TEST_CASE("an instance is another one when its declared texts are others, not when its NICs are") {
+    const auto id = [](const std::string& more) {
+        const auto seed = seed_of("- name: web\n  image: plain\n" + more);
+        REQUIRE(seed.has_value());
+        return seed->at("meta-data").substr(0, seed->at("meta-data").find('\n'));
+    };
+    const std::string user = "  config: {user.user-data: \"#cloud-config\"}\n";
+    const std::string nic = "  devices: {eth0: {type: nic, network: lab0}}\n";
+    CHECK(id(user) == id(user + nic));
+    CHECK(id(user) != id("  config: {user.user-data: \"#cloud-config\\n{}\"}\n"));
+    CHECK(id(user) != id("  config: {user.vendor-data: \"#cloud-config\"}\n"));
+}
+
+TEST_CASE("cloud-init is told of the NICs that ask by DHCP, and of no others") {
+    const std::string nics =
+        "  devices:\n    eth0: {type: nic, network: lab0}\n    eth1: {type: nic, network: lab1, ipv4.address: "
+        "10.29.0.5}\n";
+    const auto network = [](const std::string& container) { return seed_of(container)->at("network-config"); };
+    const std::string dhcp = network("- name: web\n  image: made\n" + nics);
+    CHECK(dhcp.find("name: eth0\n") != std::string::npos);
+    CHECK(dhcp.find("eth1") == std::string::npos);
+    CHECK(network("- name: web\n  image: made\n  config: {user.network_mode: link-local}\n" + nics) ==
+          "network: {config: disabled}\n");
+    CHECK(network("- name: web\n  image: made\n  config: {cloud-init.network-config: \"version: 1\"}\n" + nics) ==
+          "version: 1\n");
+}
+
+TEST_CASE("texts that cloud-init could not read are faults where they stand") {
+    const auto fault = [](const std::string& key, const std::string& text) {
+        return faults(std::string(ground) + "- name: web\n  image: plain\n  config:\n    " + key + ": " + text, 15);
+    };
+    CHECK(fault("cloud-init.user-data", "\"#cloud-config\\n{a: [\"") == "1:bad-value");
+    CHECK(fault("user.user-data", "\"#cloud-config\\n- a\"") == "1:bad-value");
+    CHECK(fault("cloud-init.vendor-data", "hello") == "1:bad-value");
+    CHECK(fault("cloud-init.network-config", "\"{\"") == "1:bad-value");
+    CHECK(fault("cloud-init.user-data", "\"#cloud-config\\na: &x 1\\nb: *x\"") == "");
+    CHECK(fault("cloud-init.user-data", "\"## template: jinja\\n{{ x }}\"") == "");
 }
