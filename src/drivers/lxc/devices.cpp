@@ -147,7 +147,8 @@ Result<DeviceSpec> parse_device(std::string_view path, std::string_view text) {
     const auto words = split(text, ' ');
     if (words.size() < 4 || words.size() > 5 || (words[0] != "c" && words[0] != "b"))
         return fault("is not KIND NUMBERS MODE UID:GID");
-    DeviceSpec spec{.block = words[0] == "b"};
+    DeviceSpec spec;
+    spec.block = words[0] == "b";
     if (words[1].starts_with('/')) spec.source = fstab_unescaped(words[1]);
     else if (const auto numbers = parse_pair(words[1])) spec.numbers = makedev(numbers->first, numbers->second);
     else return fault("names no device");
