@@ -21,7 +21,7 @@ struct GetOptions {
     std::string format = "table";
 };
 
-constexpr std::array<std::string_view, 4> listed_kinds{"Network", "StoragePool", "Image", "Container"};
+constexpr std::array<std::string_view, 5> listed_kinds{"Network", "StoragePool", "Volume", "Image", "Container"};
 
 std::string heading(std::string column) {
     for (auto& c : column) c = c == '_' ? ' ' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
@@ -60,7 +60,7 @@ ExitCode print_stacks(Session& session) {
 ExitCode get(const GetOptions& options, const GlobalOptions& global) {
     const auto kind = options.kind.empty() ? std::optional<std::string>() : resource_kind(options.kind);
     if (!options.kind.empty() && !kind) {
-        fmt::print(stderr, "error: {} is not a kind; kinds are containers, networks, images, pools, stacks\n",
+        fmt::print(stderr, "error: {} is not a kind; kinds are containers, networks, images, pools, volumes, stacks\n",
                    ctl::quoted(options.kind));
         return ExitCode::usage;
     }
@@ -97,7 +97,7 @@ ExitCode get(const GetOptions& options, const GlobalOptions& global) {
 void add_get_command(Program program) {
     CLI::App* command = program.app.add_subcommand("get", "List what ctl keeps on this host, as the host shows it now");
     auto options = std::make_shared<GetOptions>();
-    command->add_option("kind", options->kind, "containers, networks, images, pools or stacks");
+    command->add_option("kind", options->kind, "containers, networks, images, pools, volumes or stacks");
     command->add_option("name", options->name, "Only this one");
     command->add_option("-o,--output", options->format, "table, wide, yaml or json")
         ->check(CLI::IsMember({"table", "wide", "yaml", "json"}))

@@ -26,9 +26,9 @@ ExitCode validate(const ValidateOptions& options, const GlobalOptions& global) {
     }
     print_diagnostics(diagnostics, global);
     if (exit_code == ExitCode::done) {
-        fmt::print("stack {} is valid: {} networks, {} storage pools, {} images, {} profiles, {} containers\n", stack.name,
-                   stack.networks.size(), stack.storage_pools.size(), stack.images.size(), stack.profiles.size(),
-                   stack.containers.size());
+        fmt::print("stack {} is valid: {} networks, {} storage pools, {} volumes, {} images, {} profiles, {} containers\n",
+                   stack.name, stack.networks.size(), stack.storage_pools.size(), stack.volumes.size(), stack.images.size(),
+                   stack.profiles.size(), stack.containers.size());
     } else {
         fmt::print(stderr, "{} errors\n", diagnostics.error_count());
     }

@@ -43,7 +43,8 @@ Item container_item(const HostState& observed, const model::ObjectId& id, const 
     item.facts.emplace_back("ipv4", addresses_in(observed, id.name, model::IpAddress::Family::v4));
     item.facts.emplace_back("ipv6", addresses_in(observed, id.name, model::IpAddress::Family::v6));
     for (const auto& [other_id, other] : observed) {
-        if (other_id.kind != ObjectKind::volume || !other_id.name.ends_with("/" + id.name)) continue;
+        const bool is_root = other_id.kind == ObjectKind::volume && other.owner.kind == "Container";
+        if (!is_root || !other_id.name.ends_with("/" + id.name)) continue;
         item.facts.emplace_back("volume", other_id.name);
         if (const auto& image = std::get<model::Volume>(other.object).image) item.facts.emplace_back("image", *image);
     }
@@ -67,7 +68,8 @@ struct KindSource {
 };
 
 constexpr std::array sources{KindSource{"Container", ObjectKind::container}, KindSource{"Network", ObjectKind::link},
-                             KindSource{"Image", ObjectKind::image}, KindSource{"StoragePool", ObjectKind::pool}};
+                             KindSource{"Image", ObjectKind::image}, KindSource{"StoragePool", ObjectKind::pool},
+                             KindSource{"Volume", ObjectKind::volume}};
 
 }  // namespace
 
@@ -100,7 +102,8 @@ std::vector<std::string> columns_of(std::string_view kind, bool wide) {
         return with({"state", "ipv4", "ipv6", "image"}, {"volume", "idmap", "memory_limit", "autostart"});
     if (kind == "Network") return with({"type", "addresses", "up", "ports"}, {"parent", "mtu", "mac"});
     if (kind == "Image") return with({"type", "fingerprint"}, {"source"});
-    return {"driver", "source"};
+    if (kind == "Volume") return with({"size", "mounted"}, {"idmap"});
+    return with({"driver", "source"}, {"size", "mounted"});
 }
 
 std::string items_to_json(const std::vector<Item>& items) {

@@ -132,7 +132,16 @@ private:
         pending_.push_back(change->id);
     }
 
+    /// What a thing did not stand on before can't be taken from under it: a volume attached anew is made and plugged in.
+    bool stood_on(const Dependent& dependent, const Change& source) const {
+        const auto recorded = in_.recorded.find(*dependent.id);
+        if (recorded == in_.recorded.end()) return true;
+        const auto& needs = recorded->second.needs;
+        return std::any_of(needs.begin(), needs.end(), [&](const model::Need& need) { return need.id == source.id; });
+    }
+
     void restart(const Dependent& dependent, const Change& source) {
+        if (!stood_on(dependent, source)) return;
         const auto observed = in_.observed.find(*dependent.id);
         if (!std::holds_alternative<model::Container>(observed->second.object)) return;
         const bool is_new = !changes_.contains(*dependent.id);

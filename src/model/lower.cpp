@@ -42,23 +42,6 @@ std::string absolute_path(const Value& path, const HostLayout& layout) {
     return (base / path.text).lexically_normal().native();
 }
 
-std::string pool_path(const Lowering& lowering, std::string_view pool) {
-    const auto it = lowering.pools.find(pool);
-    const Value* source = it != lowering.pools.end() ? find_value(it->second->config, "source") : nullptr;
-    if (source != nullptr) return absolute_path(*source, lowering.layout);
-    return fmt::format("{}/pools/{}", lowering.layout.state_dir, pool);
-}
-
-void lower_pool(Lowering& lowering, const resource::StoragePool& pool) {
-    Pool object;
-    object.driver = pool.driver.text;
-    object.source = pool_path(lowering, pool.name.text);
-    Entry& entry = lowering.add({ObjectKind::pool, pool.name.text}, object,
-                                {lowering.stack.name, "StoragePool", pool.name.text}, pool.name.where);
-    entry.places["driver"] = pool.driver.where;
-    if (const Value* source = find_value(pool.config, "source")) entry.places["source"] = source->where;
-}
-
 Lowered lower(const resource::Stack& stack, const Allocations& known, const HostLayout& layout, const Allocations& taken) {
     resource::Stack resolved = resolve(stack);
     for (auto& network : resolved.networks) fill_defaults(network, layout);
@@ -71,6 +54,7 @@ Lowered lower(const resource::Stack& stack, const Allocations& known, const Host
     // Through the maps, by name: the order of the file must not decide who chooses an allocation first.
     for (const auto& [name, pool] : lowering.pools) lower_pool(lowering, *pool);
     for (const auto& [name, image] : lowering.images) lower_image(lowering, *image);
+    for (const auto& volume : resolved.volumes) lower_volume(lowering, volume);
     for (const auto& [name, network] : lowering.networks) lower_network(lowering, *network);
     std::map<std::string_view, const resource::Container*> containers;
     for (const auto& container : resolved.containers) containers.emplace(container.name.text, &container);

@@ -80,25 +80,13 @@ private:
     }
 
     void lower_root() {
-        for (const auto& [device_name, device] : container_.devices) {
-            const Value* path = find_value(device.keys, "path");
-            const Value* pool = find_value(device.keys, "pool");
-            if (device.type.text != "disk" || path == nullptr || path->text != "/" || pool == nullptr) continue;
-            Volume volume;
-            volume.image = container_.image.text;
-            volume.idmap = object_.idmap;
-            volume.mounted = true;
-            const ObjectId id{ObjectKind::volume, pool->text + "/" + name()};
-            Entry& entry = lowering_.add(id, volume, owner_, device.where);
-            entry.needs = {{{ObjectKind::pool, pool->text}, Bond::order},
-                           {{ObjectKind::image, container_.image.text}, Bond::order}};
-            entry.places = {{"image", container_.image.where}, {"idmap", places_["idmap"]}};
-            entry.lifecycle = lifecycle();
-            needs_.push_back({id, Bond::restart});
-            object_.rootfs = fmt::format("{}/containers/{}/rootfs", pool_path(lowering_, pool->text), name());
-            places_["rootfs"] = pool->where;
-            return;
-        }
+        const auto root = model::lower_root(lowering_, container_, *object_.idmap, places_["idmap"]);
+        if (!root) return;
+        needs_.push_back({root->volume, Bond::restart});
+        object_.rootfs = root->path;
+        Entry& volume = lowering_.desired.at(root->volume);
+        volume.lifecycle = lifecycle();
+        places_["rootfs"] = volume.where;
     }
 
     void lower_mounts() {
@@ -107,7 +95,9 @@ private:
             const Value* path = find_value(device.keys, "path");
             const Value* source = find_value(device.keys, "source");
             if (device.type.text != "disk" || path == nullptr || path->text == "/" || source == nullptr) continue;
-            object_.mounts->emplace(path->text, mount_text(device, *source));
+            const auto volume = attach_volume(lowering_, container_, device, *object_.idmap);
+            if (volume) needs_.push_back({volume->volume, Bond::restart});
+            object_.mounts->emplace(path->text, mount_text(device, volume ? Value{volume->path, source->where} : *source));
             places_["mounts"] = device.where;
         }
     }

@@ -8,10 +8,6 @@ namespace ctl::model {
 
 namespace {
 
-/// What an unprivileged container is given unless it says otherwise. LXD's packages reserve the same range for root in
-/// /etc/subuid.
-constexpr std::int64_t default_base = 100'000;
-constexpr std::int64_t default_count = 65'536;
 /// (uid_t) -1 is nobody's.
 constexpr std::int64_t last_id = 4'294'967'294;
 
@@ -26,13 +22,13 @@ std::string wanted_idmap(Lowering& lowering, const resource::Container& containe
     const Config& config = container.config;
     if (const Value* value = find_value(config, "security.privileged")) places["idmap"] = value->where;
     if (bool_value(config, "security.privileged", false)) return "none";
-    const std::int64_t count = number(config, "security.idmap.size", places).value_or(default_count);
+    const std::int64_t count = number(config, "security.idmap.size", places).value_or(default_id_count);
     const auto base = number(config, "security.idmap.base", places);
     const bool isolated = bool_value(config, "security.idmap.isolated", false);
     if (isolated) places["idmap"] = find_value(config, "security.idmap.isolated")->where;
     const std::int64_t first = base       ? *base
                                : isolated ? lowering.allocator.id_range("ids/" + container.name.text, count)
-                                          : default_base;
+                                          : default_first_id;
     if (count == 0 || first == 0 || first > last_id - count) {
         lowering.diagnostics.error(
             "bad-idmap",

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -13,6 +15,11 @@
 // What the parts of lowering share; nobody else includes this.
 
 namespace ctl::model {
+
+/// The ids of the host that an unprivileged container is given unless it says otherwise. LXD's packages reserve the same
+/// range for root in /etc/subuid.
+inline constexpr std::int64_t default_first_id = 100'000;
+inline constexpr std::int64_t default_id_count = 65'536;
 
 /// A container's NIC on a network of the stack, as what serves that network has to know it.
 struct Attachment {
@@ -36,6 +43,8 @@ struct Lowering {
         network_addresses{};  ///< filled by lower_network: a network's own addresses
     /// By network; filled by lower_nics, read by lower_network_services.
     std::map<std::string, std::vector<Attachment>, std::less<>> attachments{};
+    /// By volume; filled as containers attach it: whose ids its files are seen with, and which container said so.
+    std::map<ObjectId, std::pair<std::string, std::string>> volume_users{};
     HostState desired{};
     std::vector<FollowedLink> followed{};
     Diagnostics diagnostics{};
@@ -57,6 +66,8 @@ struct Lowering {
 
 void lower_pool(Lowering& lowering, const resource::StoragePool& pool);
 void lower_image(Lowering& lowering, const resource::Image& image);
+/// A custom volume; before any container.
+void lower_volume(Lowering& lowering, const resource::Volume& volume);
 /// What a bridge that says nothing of addresses is: with one of each family that is auto; and translation goes with auto.
 void fill_defaults(resource::Network& network, const HostLayout& layout);
 /// The network's own links; before any container.
@@ -117,7 +128,17 @@ struct LoweredNics {
 [[nodiscard]] LoweredNics lower_nics(Lowering& lowering, const resource::Container& container,
                                      const std::map<std::string, std::string>& old_settings);
 
-/// The directory a pool keeps its volumes in.
-[[nodiscard]] std::string pool_path(const Lowering& lowering, std::string_view pool);
+/// What a container has from a volume: the volume itself, and the directory its files are seen in.
+struct VolumeUse {
+    ObjectId volume;
+    std::string path;
+};
+/// The volume of a container's root disk, whose files are seen with the ids of `idmap`; nothing without a root disk.
+/// `idmap_where`: where the map was written, or nowhere.
+[[nodiscard]] std::optional<VolumeUse> lower_root(Lowering& lowering, const resource::Container& container,
+                                                  const std::string& idmap, const SourceSpan& idmap_where);
+/// The custom volume that a disk of the container names; nothing for other disks.
+[[nodiscard]] std::optional<VolumeUse> attach_volume(Lowering& lowering, const resource::Container& container,
+                                                     const resource::Device& device, const std::string& idmap);
 
 }  // namespace ctl::model

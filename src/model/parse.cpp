@@ -21,14 +21,21 @@ namespace {
 using resource::Stack;
 
 constexpr std::string_view kinds_hint =
-    "write kind: Network, NetworkAcl, NetworkForward, Profile, StoragePool, Image or Container; or a stack with networks:, "
-    "containers:, …";
+    "write kind: Network, NetworkAcl, NetworkForward, Profile, StoragePool, Volume, Image or Container; or a stack with "
+    "networks:, containers:, …";
 
 /// Kinds of LXD and incus that have no resource here yet, spelled without dashes.
-constexpr std::array<std::string_view, 13> later_kinds{
-    "project",       "networkzone",    "networkpeer", "networkloadbalancer", "networkaddressset",
-    "storagevolume", "storagebucket",  "volume",      "clustergroup",        "cluster",
-    "certificate",   "virtualmachine", "vm"};
+constexpr std::array<std::string_view, 11> later_kinds{"project",
+                                                       "networkzone",
+                                                       "networkpeer",
+                                                       "networkloadbalancer",
+                                                       "networkaddressset",
+                                                       "storagebucket",
+                                                       "clustergroup",
+                                                       "cluster",
+                                                       "certificate",
+                                                       "virtualmachine",
+                                                       "vm"};
 
 bool is_later_kind(std::string_view text) {
     return std::find(later_kinds.begin(), later_kinds.end(), plain_kind(text)) != later_kinds.end();
@@ -174,6 +181,7 @@ private:
             case SchemaKind::network_forward: stack_.network_forwards.push_back(read_network_forward(node, found_)); break;
             case SchemaKind::profile: stack_.profiles.push_back(read_profile(node, found_)); break;
             case SchemaKind::storage_pool: stack_.storage_pools.push_back(read_storage_pool(node, found_)); break;
+            case SchemaKind::volume: stack_.volumes.push_back(read_volume(node, found_)); break;
             case SchemaKind::image: stack_.images.push_back(read_image(node, found_)); break;
             case SchemaKind::container: stack_.containers.push_back(read_container(node, found_)); break;
             case SchemaKind::stack:
@@ -198,8 +206,10 @@ private:
     }
 
     static std::optional<SchemaKind> section_kind(std::string_view name) {
-        static constexpr std::array<std::pair<std::string_view, SchemaKind>, 8> sections{{
+        static constexpr std::array<std::pair<std::string_view, SchemaKind>, 10> sections{{
             {"storage_pools", SchemaKind::storage_pool},
+            {"volumes", SchemaKind::volume},
+            {"storage_volumes", SchemaKind::volume},
             {"networks", SchemaKind::network},
             {"network_acls", SchemaKind::network_acl},
             {"network_forwards", SchemaKind::network_forward},

@@ -52,6 +52,7 @@ void check_overrides(const resource::Container& container, const ProfileIndex& p
 [[nodiscard]] resource::NetworkForward read_network_forward(const Node& node, Diagnostics& diagnostics);
 [[nodiscard]] resource::Profile read_profile(const Node& node, Diagnostics& diagnostics);
 [[nodiscard]] resource::StoragePool read_storage_pool(const Node& node, Diagnostics& diagnostics);
+[[nodiscard]] resource::Volume read_volume(const Node& node, Diagnostics& diagnostics);
 [[nodiscard]] resource::Image read_image(const Node& node, Diagnostics& diagnostics);
 [[nodiscard]] resource::Container read_container(const Node& node, Diagnostics& diagnostics);
 

@@ -192,6 +192,17 @@ resource::StoragePool read_storage_pool(const Node& node, Diagnostics& diagnosti
     return pool;
 }
 
+resource::Volume read_volume(const Node& node, Diagnostics& diagnostics) {
+    check_fields(node, fields_of(SchemaKind::volume), diagnostics);
+    resource::Volume volume;
+    volume.name = field_value(node, "name");
+    volume.pool = field_value(node, "pool");
+    volume.config = read_plain_config(node, SchemaKind::volume, "a volume", diagnostics);
+    volume.lifecycle = read_lifecycle(node.find("lifecycle"), diagnostics);
+    volume.description = field_value(node, "description");
+    return volume;
+}
+
 resource::Container read_container(const Node& node, Diagnostics& diagnostics) {
     check_fields(node, fields_of(SchemaKind::container), diagnostics);
     resource::Container container;

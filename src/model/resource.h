@@ -85,6 +85,15 @@ struct StoragePool {
     Value description;
 };
 
+/// A custom volume.
+struct Volume {
+    Value name;
+    Value pool;
+    Config config;
+    Lifecycle lifecycle;
+    Value description;
+};
+
 struct ImageSource {
     Value type;  ///< busybox, tarball, file, directory, url, simplestreams, debootstrap, container
     Value path;
@@ -120,6 +129,7 @@ struct Container {
 struct Stack {
     std::string name;
     std::vector<StoragePool> storage_pools;
+    std::vector<Volume> volumes;
     std::vector<Network> networks;
     std::vector<NetworkAcl> network_acls;
     std::vector<NetworkForward> network_forwards;
@@ -128,8 +138,8 @@ struct Stack {
     std::vector<Container> containers;
 
     [[nodiscard]] bool empty() const {
-        return storage_pools.empty() && networks.empty() && network_acls.empty() && network_forwards.empty() &&
-               images.empty() && profiles.empty() && containers.empty();
+        return storage_pools.empty() && volumes.empty() && networks.empty() && network_acls.empty() &&
+               network_forwards.empty() && images.empty() && profiles.empty() && containers.empty();
     }
 };
 

@@ -14,13 +14,14 @@ namespace {
 using Json = rapidjson::Value;
 
 constexpr std::string_view wildcard = "NAME";
-constexpr std::array<std::pair<SchemaKind, std::string_view>, 10> kind_names{{
+constexpr std::array<std::pair<SchemaKind, std::string_view>, 11> kind_names{{
     {SchemaKind::stack, "stack"},
     {SchemaKind::network, "network"},
     {SchemaKind::network_acl, "network_acl"},
     {SchemaKind::network_forward, "network_forward"},
     {SchemaKind::profile, "profile"},
     {SchemaKind::storage_pool, "storage_pool"},
+    {SchemaKind::volume, "volume"},
     {SchemaKind::image, "image"},
     {SchemaKind::container, "container"},
     {SchemaKind::device, "device"},
@@ -125,7 +126,7 @@ Tables read_tables() {
             tables.configs[kind].emplace(subtype.GetString(), read_table(json));
     for (const auto kind : {SchemaKind::profile, SchemaKind::container})
         tables.configs[kind].emplace("", read_table(schema_document("instance_config")));
-    for (const auto kind : {SchemaKind::network_acl, SchemaKind::network_forward, SchemaKind::policy})
+    for (const auto kind : {SchemaKind::network_acl, SchemaKind::network_forward, SchemaKind::volume, SchemaKind::policy})
         tables.configs[kind].emplace("", read_table(schema_document(to_string(kind))["definitions"]["config"]));
     tables.configs[SchemaKind::stack].emplace("", read_table(schema_document("stack")["definitions"]["server"]));
     return tables;
@@ -154,7 +155,7 @@ std::string plain_kind(std::string_view text) {
 }
 
 std::optional<SchemaKind> schema_kind_from(std::string_view text) {
-    static constexpr std::array<std::pair<SchemaKind, std::string_view>, 10> spellings{{
+    static constexpr std::array<std::pair<SchemaKind, std::string_view>, 12> spellings{{
         {SchemaKind::stack, "stack"},
         {SchemaKind::network, "network"},
         {SchemaKind::network_acl, "networkacl"},
@@ -162,6 +163,8 @@ std::optional<SchemaKind> schema_kind_from(std::string_view text) {
         {SchemaKind::profile, "profile"},
         {SchemaKind::storage_pool, "storagepool"},
         {SchemaKind::storage_pool, "pool"},
+        {SchemaKind::volume, "volume"},
+        {SchemaKind::volume, "storagevolume"},
         {SchemaKind::image, "image"},
         {SchemaKind::container, "container"},
         {SchemaKind::container, "instance"},

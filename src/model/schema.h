@@ -14,9 +14,22 @@
 namespace ctl::model {
 
 /// What has a schema.
-enum class SchemaKind { stack, network, network_acl, network_forward, profile, storage_pool, image, container, device, policy };
+enum class SchemaKind {
+    stack,
+    network,
+    network_acl,
+    network_forward,
+    profile,
+    storage_pool,
+    volume,
+    image,
+    container,
+    device,
+    policy
+};
 
-/// "stack", "network", "network_acl", "network_forward", "profile", "storage_pool", "image", "container", "device", "policy".
+/// "stack", "network", "network_acl", "network_forward", "profile", "storage_pool", "volume", "image", "container",
+/// "device", "policy".
 [[nodiscard]] std::string_view to_string(SchemaKind kind);
 /// A kind's name without case, `-` and `_`: "storagepool".
 [[nodiscard]] std::string plain_kind(std::string_view text);

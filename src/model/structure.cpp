@@ -116,9 +116,9 @@ struct Shape {
 const Shape& shape_for(SchemaKind kind) {
     static const std::map<SchemaKind, Shape> shapes = [] {
         std::map<SchemaKind, Shape> all;
-        for (const auto each :
-             {SchemaKind::stack, SchemaKind::network, SchemaKind::network_acl, SchemaKind::network_forward,
-              SchemaKind::profile, SchemaKind::storage_pool, SchemaKind::image, SchemaKind::container, SchemaKind::policy}) {
+        for (const auto each : {SchemaKind::stack, SchemaKind::network, SchemaKind::network_acl, SchemaKind::network_forward,
+                                SchemaKind::profile, SchemaKind::storage_pool, SchemaKind::volume, SchemaKind::image,
+                                SchemaKind::container, SchemaKind::policy}) {
             Shape& shape = all[each];
             const Json& document = schema_document(to_string(each));
             Json json = shape_of(document, document, shape.json.GetAllocator());

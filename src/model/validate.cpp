@@ -35,6 +35,8 @@ Validation::Validation(const resource::Stack& examined, Diagnostics& diagnostics
     for (const auto& image : examined.images)
         if (image.aliases)
             for (const auto& alias : *image.aliases) images.emplace(alias.text, &image);
+    for (const auto& volume : examined.volumes)
+        if (!volume.name.empty()) volumes.emplace(volume.pool.text + "/" + volume.name.text, &volume);
     for (const auto& diagnostic : diagnostics.all())
         if (diagnostic.severity == Severity::error && diagnostic.where.is_known())
             schema_faults_.insert(place_of(diagnostic.where));
@@ -192,6 +194,8 @@ void validate_names(Validation& validation) {
         check_name(validation, is_resource_name(acl.name.text), "network ACL", acl.name, resource_rule);
     for (const auto& pool : stack.storage_pools)
         check_name(validation, is_resource_name(pool.name.text), "storage pool", pool.name, resource_rule);
+    for (const auto& volume : stack.volumes)
+        check_name(validation, is_resource_name(volume.name.text), "volume", volume.name, resource_rule);
     for (const auto& image : stack.images)
         check_name(validation, is_resource_name(image.name.text), "image", image.name, resource_rule);
     for (const auto& profile : stack.profiles)
@@ -236,6 +240,7 @@ void validate(const resource::Stack& stack, Diagnostics& diagnostics) {
     validate_acls(validation);
     validate_forwards(validation);
     validate_images(validation);
+    validate_volumes(validation);
     validate_containers(validation);
 }
 

@@ -214,7 +214,12 @@ void validate_disk(Validation& validation, const std::string& device_name, const
     if (pool != nullptr && !validation.pools.contains(pool->text))
         validation.error("unknown-pool", fmt::format("no storage pool {} is declared", quoted(pool->text)), pool->where,
                          validation.suggestion(pool->text, validation.pools, "declare it under storage_pools"));
+    const Value* size = value_of(device.keys, "size");
+    if (size != nullptr && path->text != "/")
+        validation.error("size-of-mount", fmt::format("disk {} is no root disk and has a size", quoted(device_name)),
+                         size->where, "remove it; a custom volume has its size under volumes");
     if (path->text == "/") {
+        if (pool != nullptr && size != nullptr) check_volume_size(validation, *pool, *size);
         if (pool == nullptr)
             validation.error("missing-pool", fmt::format("root disk {} has no pool", quoted(device_name)), device.where,
                              "add pool: NAME");
@@ -223,10 +228,7 @@ void validate_disk(Validation& validation, const std::string& device_name, const
                              "remove it; the image of the container fills its root disk");
         return;
     }
-    if (pool != nullptr)
-        validation.error("volume-disk",
-                         fmt::format("disk {} asks for a volume of a pool: not supported yet", quoted(device_name)),
-                         pool->where, "mount a directory of the host with source: /PATH");
+    if (pool != nullptr) validate_volume_disk(validation, device_name, device);
     else if (source == nullptr)
         validation.error("missing-source", fmt::format("disk {} has no source", quoted(device_name)), device.where,
                          "add source: a directory or file of the host");

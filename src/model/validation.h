@@ -49,7 +49,8 @@ public:
     std::map<std::string_view, const resource::Network*> networks;
     std::map<std::string_view, const resource::NetworkAcl*> acls;
     std::map<std::string_view, const resource::StoragePool*> pools;
-    std::map<std::string_view, const resource::Image*> images;  ///< by name and by alias
+    std::map<std::string, const resource::Volume*, std::less<>> volumes;  ///< by POOL/NAME
+    std::map<std::string_view, const resource::Image*> images;            ///< by name and by alias
     std::map<std::string_view, const resource::Profile*> profiles;
     std::map<std::string_view, const resource::Container*> containers;
 
@@ -117,7 +118,13 @@ void validate_nic_vlans(Validation& validation, const std::string& device_name, 
 void validate_nic_security(Validation& validation, const std::string& device_name, const resource::Device& device);
 /// A device of type unix-char or unix-block.
 void validate_unix_device(Validation& validation, const std::string& device_name, const resource::Device& device);
+/// Custom volumes, and what pools can't do for what is in them.
+void validate_volumes(Validation& validation);
 void validate_disk(Validation& validation, const std::string& device_name, const resource::Device& device);
+/// A disk that names a pool and a source: a custom volume of the stack's.
+void validate_volume_disk(Validation& validation, const std::string& device_name, const resource::Device& device);
+/// A size that the pool can hold somebody to.
+void check_volume_size(Validation& validation, const Value& pool, const Value& size);
 
 /// A NIC whose address its network gives out has no say in the gateway.
 void check_reserved_gateway(Validation& validation, const resource::Device& device, std::string_view family);

@@ -21,6 +21,8 @@ void declare(std::vector<DeclaredResource>& out, const char* kind, const Resourc
 std::vector<DeclaredResource> declared(const model::resource::Stack& stack) {
     std::vector<DeclaredResource> all;
     declare(all, "StoragePool", stack.storage_pools);
+    for (const auto& volume : stack.volumes)
+        all.push_back({"Volume", volume.pool.text + "/" + volume.name.text, volume.name.where.str()});
     declare(all, "Network", stack.networks);
     declare(all, "Image", stack.images);
     declare(all, "Profile", stack.profiles);

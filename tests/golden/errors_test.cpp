@@ -12,8 +12,9 @@
 #include "model/policy.h"
 #include "model/validate.h"
 
-// One folder a case: stack.yaml is loaded, checked, validated and held against policy.yaml, if there is one; what `ctl validate` would print has to be expected.txt.
-// CTL_ACCEPT=1 rewrites the expected texts and fails the run, so that nobody accepts by accident.
+// One folder a case: stack.yaml is loaded, checked, validated and held against policy.yaml, if there is one; what `ctl
+// validate` would print has to be expected.txt. CTL_ACCEPT=1 rewrites the expected texts and fails the run, so that nobody
+// accepts by accident.
 
 namespace {
 

@@ -103,7 +103,8 @@ std::string networks() {
 }
 
 std::string storage() {
-    return fmt::format("# Storage\n\n{}{}", introduction, section("StoragePool", SchemaKind::storage_pool));
+    return fmt::format("# Storage\n\n{}{}{}", introduction, section("StoragePool", SchemaKind::storage_pool),
+                       section("Volume", SchemaKind::volume));
 }
 
 std::string images() {

@@ -16,6 +16,7 @@
 #include "base/tree.h"
 #include "drivers/storage/id_map.h"
 #include "drivers/storage/mounts.h"
+#include "drivers/storage/pool_images.h"
 
 namespace ctl::drivers::storage {
 
@@ -80,10 +81,24 @@ Result<Fd> make_overlay_mount(const VolumePlace& place, const std::string& path,
 
 Status sync_file_system(int fd) { return ::syncfs(fd) == 0 ? ok() : Status(system_error(errno, "sync")); }
 
+/// The tree data/ with the ids of the image.
+Status make_data(const VolumePlace& place, const Backend& backend, const std::string& path, const VolumeRecord& record) {
+    CTL_ASSIGN(const Fd directory, open_directory(path));
+    if (record.method == "clone") {
+        CTL_ASSIGN(const Fd image, open_image(place, record));
+        CTL_ASSIGN(const Fd tree, pool_image(place, backend, record.fingerprint, image.get()));
+        return backend.clone_tree(tree.get(), directory.get(), "data");
+    }
+    CTL_TRY(backend.make_tree(directory.get(), "data"));
+    if (::fchmodat(directory.get(), "data", record.image.empty() ? 0711 : 0700, 0) != 0)
+        return system_error(errno, "change the mode of data");
+    return ok();
+}
+
 /// Ids stay those of the image where a mount can shift them, so that another map costs nothing later.
-Status fill_data(const VolumePlace& place, const std::string& path, VolumeRecord& record, UserNamespaces& namespaces) {
-    CTL_ASSIGN(const Fd image, open_image(place, record));
-    CTL_TRY(make_directory(path + "/data", 0700));
+Status fill_data(const VolumePlace& place, const Backend& backend, const std::string& path, VolumeRecord& record,
+                 UserNamespaces& namespaces) {
+    CTL_TRY(make_data(place, backend, path, record));
     CTL_ASSIGN(const Fd data, open_directory(path + "/data"));
     record.disk_idmap = "none";
     CopyOptions options;
@@ -93,6 +108,9 @@ Status fill_data(const VolumePlace& place, const std::string& path, VolumeRecord
         CTL_ASSIGN(options.shift, shift_between(std::nullopt, map));
         record.disk_idmap = record.idmap;
     }
+    const bool is_copied = record.method == "reflink" || record.method == "copy";
+    if (!is_copied) return options.shift ? shift_tree(data.get(), *options.shift) : ok();
+    CTL_ASSIGN(const Fd image, open_image(place, record));
     CTL_ASSIGN(const CopyTotals totals, copy_tree(image.get(), data.get(), options));
     static_cast<void>(totals);
     return sync_file_system(data.get());
@@ -112,14 +130,15 @@ std::string preferred_method(const VolumePlace& place, const std::string& image)
     return shares ? "reflink" : "overlay";
 }
 
-Result<Fd> fill_volume(const VolumePlace& place, const std::string& path, VolumeRecord& record, UserNamespaces& namespaces) {
+Result<Fd> fill_volume(const VolumePlace& place, const Backend& backend, const std::string& path, VolumeRecord& record,
+                       UserNamespaces& namespaces) {
     CTL_TRY(make_directory(path + "/rootfs", 0755));
     if (record.method == "overlay") {
         CTL_ASSIGN(const Fd image, open_image(place, record));
         CTL_TRY(make_upper(path, image.get(), record));
         record.disk_idmap = record.idmap;
     } else {
-        CTL_TRY(fill_data(place, path, record, namespaces));
+        CTL_TRY(fill_data(place, backend, path, record, namespaces));
     }
     return make_root_mount(place, path, record, namespaces);
 }

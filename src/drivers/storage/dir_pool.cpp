@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <vector>
@@ -16,7 +17,10 @@
 #include "base/tree.h"
 #include "drivers/api/mark.h"
 #include "drivers/api/store.h"
+#include "drivers/storage/disk.h"
 #include "drivers/storage/mounts.h"
+#include "drivers/storage/pool_images.h"
+#include "drivers/storage/volume.h"
 
 namespace ctl::drivers::storage {
 
@@ -32,7 +36,11 @@ constexpr std::string_view made_line = "made";
 struct PoolMark {
     std::string mark;
     bool made = false;
+    std::string driver = "dir";
 };
+
+/// What a pool keeps volumes in.
+constexpr std::array<const char*, 2> sections{"containers", "custom"};
 
 model::ObjectId pool_id(const std::string& name) { return {model::ObjectKind::pool, name}; }
 
@@ -44,11 +52,14 @@ std::string mark_path(const std::string& directory) { return fmt::format("{}/{}"
 Result<PoolMark> read_pool_mark(const std::string& directory) {
     CTL_ASSIGN(const std::string text, read_file(mark_path(directory), 65536));
     const auto lines = split(text, '\n');
-    return PoolMark{std::string(lines[0]), lines.size() > 1 && lines[1] == made_line};
+    PoolMark mark{std::string(lines[0]), lines.size() > 1 && lines[1] == made_line};
+    if (lines.size() > 2 && !lines[2].empty()) mark.driver = lines[2];
+    return mark;
 }
 
 Status write_pool_mark(const std::string& directory, const PoolMark& mark) {
-    return write_file_atomically(mark_path(directory), fmt::format("{}\n{}\n", mark.mark, mark.made ? made_line : ""), 0600);
+    return write_file_atomically(mark_path(directory),
+                                 fmt::format("{}\n{}\n{}\n", mark.mark, mark.made ? made_line : "", mark.driver), 0600);
 }
 
 /// What stands at a pool's place: the directory itself, or where the link points; empty for nothing.
@@ -82,10 +93,9 @@ std::string beside(const std::string& source) {
     return fmt::format("{}/{}{}", path.parent_path().native(), aside_prefix, path.filename().native());
 }
 
+std::string driver_of(const model::Pool& pool) { return pool.driver.value_or("dir"); }
+
 Status check_source(const model::Pool& pool) {
-    if (pool.driver.value_or("dir") != "dir")
-        return Error(ErrorCode::unsupported, fmt::format("storage driver {} is not supported", ctl::quoted(*pool.driver)))
-            .hint("use driver: dir");
     if (!pool.source || !pool.source->starts_with('/') || pool.source->find('\0') != std::string::npos)
         return Error(ErrorCode::invalid,
                      fmt::format("source {} is no absolute path", ctl::quoted(pool.source.value_or(""))));
@@ -111,10 +121,10 @@ Status check_unclaimed(const std::string& directory, const std::string& name, co
 }
 
 /// The directory appears with its mark in it: an interrupted run leaves none that is nobody's.
-Status make_source(const std::string& source, const std::string& mark) {
+Status make_source(const std::string& source, const PoolMark& mark) {
     const std::string aside = beside(source);
     CTL_TRY(make_directories(aside));
-    CTL_TRY(write_pool_mark(aside, {mark, true}));
+    CTL_TRY(write_pool_mark(aside, mark));
     if (::rename(aside.c_str(), source.c_str()) != 0)
         return system_error(errno, fmt::format("rename {}", ctl::quoted(aside)));
     return ok();
@@ -168,25 +178,61 @@ Status check_place(const std::string& place, const std::string& source) {
         .hint("delete the pool first, or keep its source");
 }
 
+/// A directory that is there becomes the pool's: its mark, and where its volumes go.
+Status settle_directory(const std::string& directory, const std::string& name, const model::ResourceRef& owner,
+                        const PoolMark& mark) {
+    CTL_TRY(check_unclaimed(directory, name, owner));
+    if (!read_pool_mark(directory)) CTL_TRY(write_pool_mark(directory, mark));
+    return make_directories(directory + "/containers");
+}
+
+/// True for a pool that has, or shall have, a file system of its own.
+bool is_on_disk(const std::string& state_dir, const model::Pool& pool, const std::string& name) {
+    return driver_of(pool) != "dir" && (has_disk(state_dir, name) || is_disk_source(*pool.source));
+}
+
+Status remove_volume_section(const std::string& source, const char* section) {
+    const std::string path = fmt::format("{}/{}", source, section);
+    if (::rmdir(path.c_str()) == 0 || errno == ENOENT) return ok();
+    if (errno != ENOTEMPTY && errno != EEXIST) return system_error(errno, fmt::format("delete {}", ctl::quoted(path)));
+    return Error(ErrorCode::conflict, fmt::format("pool at {} still has volumes", ctl::quoted(source)))
+        .hint("delete the containers and volumes in it first");
+}
+
 }  // namespace
 
 std::string containers_dir(const std::string& state_dir, const std::string& pool) {
     return place_of(state_dir, pool) + "/containers";
 }
 
+std::string custom_dir(const std::string& state_dir, const std::string& pool) {
+    return place_of(state_dir, pool) + "/custom";
+}
+
 Result<model::HostState> observe_pools(const std::string& state_dir) {
     model::HostState state;
+    CTL_ASSIGN(const auto disks, disk_names(state_dir));
+    for (const auto& name : disks) {
+        auto entry = observe_disk(state_dir, name);
+        // A record that can't be read is nobody's: what it stood for is not touched.
+        if (!entry) state[pool_id(name)].object = model::Pool{};
+        else state.emplace(pool_id(name), std::move(*entry));
+    }
     const Fd directory(::open((state_dir + "/pools").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory && errno == ENOENT) return state;
     if (!directory) return system_error(errno, fmt::format("open directory {}", ctl::quoted(state_dir + "/pools")));
     CTL_ASSIGN(const auto names, directory_names(directory.get()));
     for (const auto& name : names) {
-        if (!is_plain_name(name)) continue;
+        if (!is_plain_name(name) || state.contains(pool_id(name))) continue;
         const std::string source = source_at(place_of(state_dir, name));
         if (source.empty()) continue;
         model::Entry entry;
-        entry.object = model::Pool{"dir", source};
+        model::Pool pool;
+        pool.source = source;
+        pool.driver = "dir";
         if (const auto mark = read_pool_mark(source)) {
+            pool.driver = mark->driver;
+            if (mark->driver != "dir") pool.mounted = true;
             if (const auto owner = read_mark(mark->mark, pool_id(name))) {
                 entry.mark = has_containers(source) ? model::Mark::complete : model::Mark::begun;
                 entry.owner = *owner;
@@ -194,6 +240,7 @@ Result<model::HostState> observe_pools(const std::string& state_dir) {
         } else if (!has_containers(source)) {
             continue;
         }
+        entry.object = std::move(pool);
         state.emplace(pool_id(name), std::move(entry));
     }
     return state;
@@ -202,10 +249,15 @@ Result<model::HostState> observe_pools(const std::string& state_dir) {
 Status check_pool(const std::string& state_dir, const model::Entry& wanted, const std::string& name) {
     const auto& pool = std::get<model::Pool>(wanted.object);
     CTL_TRY(check_source(pool));
-    CTL_TRY(check_place(place_of(state_dir, name), *pool.source));
+    CTL_ASSIGN(const Backend* backend, find_backend(driver_of(pool)));
+    CTL_TRY(backend->check_host());
+    const bool on_disk = is_on_disk(state_dir, pool, name);
+    if (on_disk) CTL_TRY(check_disk(state_dir, wanted, name));
+    else CTL_TRY(check_place(place_of(state_dir, name), *pool.source));
     fs::path there = *pool.source;
     std::error_code failed;
     while (!fs::exists(there, failed) && there.has_relative_path()) there = there.parent_path();
+    if (on_disk && there == fs::path(*pool.source)) return ok();
     if (!fs::is_directory(there, failed))
         return Error(ErrorCode::invalid, fmt::format("{} is no directory", ctl::quoted(there.native())));
     if (::access(there.c_str(), W_OK | X_OK) != 0)
@@ -213,52 +265,63 @@ Status check_pool(const std::string& state_dir, const model::Entry& wanted, cons
     struct statvfs space {};
     if (::statvfs(there.c_str(), &space) == 0 && std::uint64_t{space.f_bavail} * space.f_frsize < least_free_bytes)
         return Error(ErrorCode::no_space, fmt::format("no space left below {}", ctl::quoted(there.native())));
-    return there == fs::path(*pool.source) ? check_unclaimed(*pool.source, name, wanted.owner) : ok();
+    if (on_disk || there != fs::path(*pool.source)) return ok();
+    CTL_TRY(backend->check_directory(*pool.source));
+    return check_unclaimed(*pool.source, name, wanted.owner);
 }
 
 Status create_pool(const std::string& state_dir, const model::Entry& wanted, const std::string& name) {
     const auto& pool = std::get<model::Pool>(wanted.object);
     CTL_TRY(check_source(pool));
+    CTL_ASSIGN(const Backend* backend, find_backend(driver_of(pool)));
     const std::string place = place_of(state_dir, name);
-    CTL_TRY(check_place(place, *pool.source));
+    const PoolMark mark{make_mark(wanted.owner, pool_id(name)), false, driver_of(pool)};
     CTL_TRY(make_directories(state_dir + "/pools"));
-    const std::string mark = make_mark(wanted.owner, pool_id(name));
-    if (source_at(*pool.source).empty()) CTL_TRY(make_source(*pool.source, mark));
-    CTL_TRY(check_unclaimed(*pool.source, name, wanted.owner));
-    if (!read_pool_mark(*pool.source)) CTL_TRY(write_pool_mark(*pool.source, {mark, false}));
-    CTL_TRY(make_directories(*pool.source + "/containers"));
+    if (is_on_disk(state_dir, pool, name)) {
+        CTL_TRY(open_disk(state_dir, wanted, name));
+        CTL_TRY(settle_directory(place, name, wanted.owner, mark));
+        return settle_disk(state_dir, name);
+    }
+    CTL_TRY(check_place(place, *pool.source));
+    if (source_at(*pool.source).empty()) CTL_TRY(make_source(*pool.source, {mark.mark, true, mark.driver}));
+    CTL_TRY(backend->check_directory(*pool.source));
+    CTL_TRY(settle_directory(*pool.source, name, wanted.owner, mark));
     return place == *pool.source ? ok() : point_link(place, *pool.source);
 }
 
 Status mark_pool(const std::string& state_dir, const std::string& name, const model::ResourceRef* owner) {
+    if (has_disk(state_dir, name)) CTL_TRY(mark_disk(state_dir, name, owner));
     const std::string source = source_at(place_of(state_dir, name));
     CTL_ASSIGN(PoolMark mark, read_pool_mark(source));
     mark.mark = owner == nullptr ? std::string() : make_mark(*owner, pool_id(name));
     return write_pool_mark(source, mark);
 }
 
-Status require_pool(const std::string& state_dir, const std::string& name) {
+Result<const Backend*> backend_of(const std::string& state_dir, const std::string& name) {
     const auto mark = read_pool_mark(place_of(state_dir, name));
-    if (mark && read_mark(mark->mark, pool_id(name))) return ok();
+    if (mark && read_mark(mark->mark, pool_id(name))) return find_backend(mark->driver);
     return Error(ErrorCode::not_found, fmt::format("there is no storage pool {}", ctl::quoted(name)));
 }
 
 Status sweep_pool(const std::string& state_dir, const std::string& name) {
-    const std::string path = containers_dir(state_dir, name);
-    const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) return errno == ENOENT ? ok() : system_error(errno, fmt::format("open directory {}", ctl::quoted(path)));
-    CTL_ASSIGN(const auto names, directory_names(directory.get()));
-    for (const auto& left : names) {
-        if (!left.starts_with(aside_prefix)) continue;
-        CTL_TRY(unmount_all(path + "/" + left, WhenBusy::detach));
-        CTL_TRY(remove_tree(directory.get(), left));
+    CTL_ASSIGN(const Backend* backend, backend_of(state_dir, name));
+    for (const auto* section : sections) {
+        const std::string path = fmt::format("{}/{}", place_of(state_dir, name), section);
+        const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!directory && errno == ENOENT) continue;
+        if (!directory) return system_error(errno, fmt::format("open directory {}", ctl::quoted(path)));
+        CTL_ASSIGN(const auto names, directory_names(directory.get()));
+        for (const auto& left : names)
+            if (left.starts_with(aside_prefix)) CTL_TRY(remove_volume_directory(*backend, directory.get(), path, left));
     }
     return ok();
 }
 
 Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner, const std::string& name) {
     const std::string place = place_of(state_dir, name);
-    const std::string source = source_at(place);
+    const bool on_disk = has_disk(state_dir, name);
+    if (on_disk) CTL_TRY(reopen_disk(state_dir, name));
+    const std::string source = on_disk ? place : source_at(place);
     if (source.empty()) return remove_beside(place);
     CTL_TRY(remove_beside(source));
     const auto mark = read_pool_mark(source);
@@ -268,13 +331,15 @@ Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner
         if (!found || *found != owner)
             return Error(ErrorCode::conflict, fmt::format("pool at {} is not ours", ctl::quoted(source)));
         CTL_TRY(sweep_pool(state_dir, name));
-        if (::rmdir((source + "/containers").c_str()) != 0 && errno != ENOENT) {
-            if (errno != ENOTEMPTY && errno != EEXIST) return system_error(errno, "delete directory containers");
-            return Error(ErrorCode::conflict, fmt::format("pool at {} still has volumes", ctl::quoted(source)))
-                .hint("delete the containers in it first");
-        }
-        CTL_TRY(drop_source(source, *mark));
+        for (const auto* section : sections) CTL_TRY(remove_volume_section(source, section));
+        CTL_ASSIGN(const Backend* backend, find_backend(mark->driver));
+        CTL_TRY(remove_images(state_dir, name, *backend));
+        if (!on_disk) CTL_TRY(drop_source(source, *mark));
     }
+    if (on_disk && !mark && !is_disk_lost(state_dir, name))
+        return Error(ErrorCode::conflict, fmt::format("pool at {} doesn't carry its mark", ctl::quoted(source)))
+            .hint("look what is mounted there");
+    if (on_disk) return remove_disk(state_dir, name);
     return place != source ? unlink_if_there(place) : ok();
 }
 

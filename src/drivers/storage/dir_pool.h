@@ -4,20 +4,24 @@
 #include <vector>
 
 #include "base/result.h"
+#include "drivers/storage/backend.h"
 #include "model/host_state.h"
 
-// Pools of the driver "dir": a directory that keeps volumes as directories.
+// Pools: directories that keep volumes, or file systems on a disk of their own (disk.h).
 
 namespace ctl::drivers::storage {
 
 /// Where a pool keeps its volumes: STATE_DIR/pools/NAME/containers.
 [[nodiscard]] std::string containers_dir(const std::string& state_dir, const std::string& pool);
 
+/// The pool's custom volumes: STATE_DIR/pools/NAME/custom.
+[[nodiscard]] std::string custom_dir(const std::string& state_dir, const std::string& pool);
+
 /// All pools, and directories in their place that are not ours.
 [[nodiscard]] Result<model::HostState> observe_pools(const std::string& state_dir);
 
-/// Makes the directory, its mark and the link to it as far as they are missing. Errors: conflict when the directory keeps
-/// containers of somebody else or belongs to another pool.
+/// Makes the directory or disk, its mark and the link to it as far as they are missing; mounts a disk. Errors: conflict when
+/// the directory keeps containers of somebody else or belongs to another pool.
 [[nodiscard]] Status create_pool(const std::string& state_dir, const model::Entry& wanted, const std::string& name);
 
 /// Checks without writing that create_pool can work.
@@ -33,7 +37,7 @@ namespace ctl::drivers::storage {
 /// Deletes what an interrupted run left half made or half deleted in a pool.
 [[nodiscard]] Status sweep_pool(const std::string& state_dir, const std::string& name);
 
-/// Errors: not_found when there is no pool of that name with our mark.
-[[nodiscard]] Status require_pool(const std::string& state_dir, const std::string& name);
+/// What a pool with our mark does its own way. Errors: not_found when there is none of that name.
+[[nodiscard]] Result<const Backend*> backend_of(const std::string& state_dir, const std::string& name);
 
 }  // namespace ctl::drivers::storage

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "drivers/api/store.h"
 #include "drivers/storage/dir_pool.h"
+#include "drivers/storage/pool_images.h"
 #include "drivers/storage/volume.h"
 
 namespace ctl::drivers {
@@ -44,7 +45,8 @@ private:
 
     std::string state_dir_;
     storage::UserNamespaces namespaces_;
-    DriverInfo info_{"storage", "storage pools and volumes in directories", {ObjectKind::pool, ObjectKind::volume}};
+    DriverInfo info_{
+        "storage", "storage pools and volumes, in directories and on btrfs", {ObjectKind::pool, ObjectKind::volume}};
 };
 
 std::string pool_of(const model::ObjectId& id) { return id.name.substr(0, id.name.find('/')); }
@@ -79,7 +81,7 @@ std::vector<Error> StorageDriver::preflight(std::span<const Change> changes) {
             continue;
         }
         Status outcome = ok();
-        if (change.verb == Verb::create && change.desired) {
+        if ((change.verb == Verb::create || change.verb == Verb::update) && change.desired) {
             if (change.id.kind == ObjectKind::pool) {
                 outcome = storage::check_pool(state_dir_, *change.desired, change.id.name);
             } else if (const auto place = storage::VolumePlace::parse(state_dir_, change.id.name); !place) {
@@ -108,12 +110,18 @@ Status StorageDriver::apply_pool(const Change& change) {
 
 Status StorageDriver::apply_volume(const Change& change) {
     CTL_ASSIGN(const auto place, storage::VolumePlace::parse(state_dir_, change.id.name));
+    const auto wanted = [&] {
+        model::Entry entry = *change.desired;
+        for (const auto& field : change.fields)
+            if (field.name == "size" && !field.to) std::get<model::Volume>(entry.object).size = 0;
+        return entry;
+    };
     switch (change.verb) {
         case Verb::create: return storage::create_volume(place, *change.desired, namespaces_);
-        case Verb::update: return storage::update_volume(place, *change.desired, namespaces_);
+        case Verb::update: return storage::update_volume(place, wanted(), namespaces_);
         case Verb::adopt:
             CTL_TRY(storage::mark_volume(place, &change.desired->owner));
-            return storage::update_volume(place, *change.desired, namespaces_);
+            return storage::update_volume(place, wanted(), namespaces_);
         case Verb::forget: return storage::mark_volume(place, nullptr);
         case Verb::remove: return storage::remove_volume(place, owner_of(change));
         case Verb::replace:
@@ -131,8 +139,12 @@ Status StorageDriver::sweep(std::span<const Change> changes) {
     std::set<std::string> pools;
     for (const auto& change : changes)
         if (const std::string pool = pool_of(change.id); is_plain_name(pool)) pools.insert(pool);
-    for (const auto& pool : pools)
-        if (storage::require_pool(state_dir_, pool)) CTL_TRY(storage::sweep_pool(state_dir_, pool));
+    for (const auto& pool : pools) {
+        const auto backend = storage::backend_of(state_dir_, pool);
+        if (!backend) continue;
+        CTL_TRY(storage::sweep_pool(state_dir_, pool));
+        CTL_TRY(storage::remove_unused_images(state_dir_, pool, **backend));
+    }
     return ok();
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <vector>
@@ -97,6 +98,22 @@ bool is_mounted(int parent, const std::string& name, bool overlay) {
     const Fd fd(::openat(parent, name.c_str(), O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC));
     struct statfs system {};
     return fd && ::fstatfs(fd.get(), &system) == 0 && system.f_type == OVERLAYFS_SUPER_MAGIC;
+}
+
+Result<std::string> mounted_device(const std::string& path) {
+    std::error_code failed;
+    const std::string canonical = std::filesystem::canonical(path, failed).native();
+    CTL_ASSIGN(const std::string table, read_file("/proc/self/mountinfo"));
+    std::string device;
+    for (const auto line : split(table, '\n')) {
+        const auto words = split(line, ' ');
+        const auto dash = std::find(words.begin(), words.end(), "-");
+        if (words.size() < 5 || words.end() - dash < 3 || unescaped(words[4]) != canonical) continue;
+        device = unescaped(*(dash + 2));
+    }
+    if (failed || device.empty())
+        return Error(ErrorCode::not_found, fmt::format("nothing is mounted at {}", ctl::quoted(path)));
+    return device;
 }
 
 Status unmount_all(const std::string& path, WhenBusy when_busy) {

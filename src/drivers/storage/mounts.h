@@ -29,6 +29,9 @@ struct OverlayParts {
 /// True when a mount is attached right here; with `overlay` only if it is an overlay.
 [[nodiscard]] bool is_mounted(int parent, const std::string& name, bool overlay);
 
+/// The device whose file system is mounted at a path, as the mount table names it. Errors: not_found.
+[[nodiscard]] Result<std::string> mounted_device(const std::string& path);
+
 enum class WhenBusy { fail, detach };
 
 /// Unmounts all that is mounted on a directory or below it, the deepest first. A busy one is a `conflict` error, or is

@@ -68,27 +68,39 @@ Result<VolumeRecord> read_own_record(const VolumePlace& place, const model::Reso
 
 std::string idmap_of(const model::Volume& volume) { return volume.idmap.value_or("none"); }
 
-/// The directory under its aside name with its record in it: from here on the image's tree is known to be needed.
-Result<VolumeRecord> begin_aside(const VolumePlace& place, const std::string& aside, const model::Entry& wanted) {
-    const auto& volume = std::get<model::Volume>(wanted.object);
+std::string aside_path(const VolumePlace& place) { return fmt::format("{}/{}{}", place.parent(), aside_prefix, place.name); }
+
+Status remove_aside(const VolumePlace& place, const Backend& backend) {
+    CTL_ASSIGN(const Fd parent, open_directory(place.parent()));
+    return remove_volume_directory(backend, parent.get(), place.parent(), fmt::format("{}{}", aside_prefix, place.name));
+}
+
+Status choose_image(const VolumePlace& place, const Backend& backend, const model::Volume& volume, VolumeRecord& record) {
     if (!volume.image || !is_plain_name(*volume.image))
         return Error(ErrorCode::invalid,
                      fmt::format("volume has no usable image: {}", ctl::quoted(volume.image.value_or(""))));
-    CTL_ASSIGN(const Fd parent, open_directory(place.parent()));
-    CTL_TRY(unmount_all(aside, WhenBusy::detach));
-    CTL_TRY(remove_tree(parent.get(), fmt::format("{}{}", aside_prefix, place.name)));
-    if (::mkdir(aside.c_str(), 0700) != 0) return system_error(errno, fmt::format("make directory {}", ctl::quoted(aside)));
-    CTL_ASSIGN(const Fd lock, lock_image_store(place.state_dir));
     auto image = read_image_record(place.state_dir, *volume.image);
     if (!image)
         return Error(ErrorCode::not_found, fmt::format("there is no image {}", ctl::quoted(*volume.image)))
             .caused_by(std::move(image).error());
-    VolumeRecord record;
-    record.mark = make_mark(wanted.owner, place.id());
     record.image = *volume.image;
     record.fingerprint = image->fingerprint;
+    record.method = backend.clones_trees() ? "clone" : preferred_method(place, *volume.image);
+    return ok();
+}
+
+/// The directory under its aside name with its record in it: from here on the image's tree is known to be needed.
+Result<VolumeRecord> begin_aside(const VolumePlace& place, const Backend& backend, const std::string& aside,
+                                 const model::Entry& wanted) {
+    const auto& volume = std::get<model::Volume>(wanted.object);
+    CTL_TRY(remove_aside(place, backend));
+    if (::mkdir(aside.c_str(), 0700) != 0) return system_error(errno, fmt::format("make directory {}", ctl::quoted(aside)));
+    CTL_ASSIGN(const Fd lock, lock_image_store(place.state_dir));
+    VolumeRecord record;
+    record.mark = make_mark(wanted.owner, place.id());
     record.idmap = idmap_of(volume);
-    record.method = preferred_method(place, *volume.image);
+    record.method = "empty";
+    if (!place.custom) CTL_TRY(choose_image(place, backend, volume, record));
     // Not for ever: what is under an aside name after a crash of the machine is thrown away.
     const std::string path = record_path(aside);
     const std::string text = to_json(record);
@@ -102,13 +114,14 @@ Result<VolumeRecord> begin_aside(const VolumePlace& place, const std::string& as
 }
 
 /// The directory filled by the cheapest method that works, and the mount for its rootfs/.
-Result<Fd> fill_aside(const VolumePlace& place, const std::string& aside, VolumeRecord& record, UserNamespaces& namespaces) {
-    auto mount = fill_volume(place, aside, record, namespaces);
+Result<Fd> fill_aside(const VolumePlace& place, const Backend& backend, const std::string& aside, VolumeRecord& record,
+                      UserNamespaces& namespaces) {
+    auto mount = fill_volume(place, backend, aside, record, namespaces);
     if (!mount && record.method == "overlay" && mount.error().code() == ErrorCode::unsupported) {
         CTL_ASSIGN(const Fd directory, open_directory(aside));
         for (const auto* part : {"upper", "work", "lower"}) CTL_TRY(remove_tree(directory.get(), part));
         record.method = "copy";
-        mount = fill_volume(place, aside, record, namespaces);
+        mount = fill_volume(place, backend, aside, record, namespaces);
     }
     if (!mount) return std::move(mount).error();
     CTL_TRY(write_record(aside, record));
@@ -116,13 +129,20 @@ Result<Fd> fill_aside(const VolumePlace& place, const std::string& aside, Volume
     return mount;
 }
 
-Status make_volume(const VolumePlace& place, const std::string& aside, const model::Entry& wanted,
+Status set_size(const Backend& backend, const std::string& path, const VolumeRecord& record, std::int64_t bytes) {
+    CTL_ASSIGN(const Fd tree, open_directory(writable_tree(path, record)));
+    return backend.limit_tree(tree.get(), bytes);
+}
+
+Status make_volume(const VolumePlace& place, const Backend& backend, const std::string& aside, const model::Entry& wanted,
                    UserNamespaces& namespaces) {
-    CTL_ASSIGN(VolumeRecord record, begin_aside(place, aside, wanted));
-    CTL_ASSIGN(const Fd mount, fill_aside(place, aside, record, namespaces));
+    const auto& volume = std::get<model::Volume>(wanted.object);
+    CTL_ASSIGN(VolumeRecord record, begin_aside(place, backend, aside, wanted));
+    CTL_ASSIGN(const Fd mount, fill_aside(place, backend, aside, record, namespaces));
+    if (volume.size) CTL_TRY(set_size(backend, aside, record, *volume.size));
     if (::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, place.path().c_str(), RENAME_NOREPLACE) != 0)
         return system_error(errno, fmt::format("rename {}", ctl::quoted(aside)));
-    return std::get<model::Volume>(wanted.object).mounted.value_or(true) ? attach(mount, place.path() + "/rootfs") : ok();
+    return volume.mounted.value_or(true) ? attach(mount, place.path() + "/rootfs") : ok();
 }
 
 bool is_ready(int directory, const VolumeRecord& record) {
@@ -169,14 +189,22 @@ Status change_idmap(const VolumePlace& place, VolumeRecord& record, const std::s
     return close_to_others(place.path(), idmap);
 }
 
-model::Entry observe_volume(int directory, const VolumePlace& place) {
+std::optional<std::int64_t> size_of(const VolumePlace& place, const VolumeRecord& record, const Backend* backend) {
+    const auto tree = open_directory(writable_tree(place.path(), record));
+    if (!tree || backend == nullptr) return std::nullopt;
+    const auto size = backend->limit_of_tree(tree->get());
+    return size ? *size : std::nullopt;
+}
+
+model::Entry observe_volume(int directory, const VolumePlace& place, const Backend* backend) {
     model::Entry entry;
     model::Volume volume;
     const auto record = read_record(place.path());
     const Fd own(::openat(directory, place.name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (record && own) {
-        volume.image = record->image;
+        if (!place.custom) volume.image = record->image;
         volume.idmap = record->idmap;
+        volume.size = size_of(place, *record, backend);
         volume.mounted = is_ready(own.get(), *record);
         if (const auto owner = read_mark(record->mark, place.id())) {
             entry.mark = model::Mark::complete;
@@ -185,6 +213,20 @@ model::Entry observe_volume(int directory, const VolumePlace& place) {
     }
     entry.object = volume;
     return entry;
+}
+
+Status observe_section(const VolumePlace& any, const Backend* backend, model::HostState& state) {
+    const std::string path = any.parent();
+    const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory)
+        return errno == ENOENT || errno == ENOTDIR ? ok() : system_error(errno, fmt::format("open {}", ctl::quoted(path)));
+    CTL_ASSIGN(const auto names, directory_names(directory.get()));
+    for (const auto& name : names) {
+        VolumePlace place = any;
+        place.name = name;
+        if (is_plain_name(name)) state.emplace(place.id(), observe_volume(directory.get(), place, backend));
+    }
+    return ok();
 }
 
 }  // namespace
@@ -200,49 +242,45 @@ Result<std::shared_ptr<const Fd>> UserNamespaces::get(const std::string& idmap) 
 }
 
 Result<VolumePlace> VolumePlace::parse(const std::string& state_dir, const std::string& id) {
-    const std::size_t slash = id.find('/');
-    VolumePlace place{state_dir, id.substr(0, slash), slash == std::string::npos ? "" : id.substr(slash + 1)};
-    if (!is_plain_name(place.pool) || !is_plain_name(place.name))
-        return Error(ErrorCode::invalid, fmt::format("{} names no volume", ctl::quoted(id))).hint("write POOL/NAME");
-    return place;
+    const auto parts = split(id, '/');
+    const bool custom = parts.size() == 3 && parts[1] == "custom";
+    if ((!custom && parts.size() != 2) || !is_plain_name(parts.front()) || !is_plain_name(parts.back()))
+        return Error(ErrorCode::invalid, fmt::format("{} names no volume", ctl::quoted(id)))
+            .hint("write POOL/NAME or POOL/custom/NAME");
+    return VolumePlace{state_dir, std::string(parts.front()), std::string(parts.back()), custom};
 }
 
-std::string VolumePlace::parent() const { return containers_dir(state_dir, pool); }
+std::string VolumePlace::parent() const { return custom ? custom_dir(state_dir, pool) : containers_dir(state_dir, pool); }
 
 Status observe_volumes(const std::string& state_dir, const std::string& pool, model::HostState& state) {
-    const std::string path = containers_dir(state_dir, pool);
-    const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory)
-        return errno == ENOENT || errno == ENOTDIR ? ok() : system_error(errno, fmt::format("open {}", ctl::quoted(path)));
-    CTL_ASSIGN(const auto names, directory_names(directory.get()));
-    for (const auto& name : names) {
-        const VolumePlace place{state_dir, pool, name};
-        if (is_plain_name(name)) state.emplace(place.id(), observe_volume(directory.get(), place));
-    }
+    const auto backend = backend_of(state_dir, pool);
+    for (const bool custom : {false, true})
+        CTL_TRY(observe_section({state_dir, pool, "", custom}, backend ? *backend : nullptr, state));
     return ok();
 }
 
 Status create_volume(const VolumePlace& place, const model::Entry& wanted, UserNamespaces& namespaces) {
-    CTL_TRY(require_pool(place.state_dir, place.pool));
+    CTL_ASSIGN(const Backend* backend, backend_of(place.state_dir, place.pool));
     CTL_ASSIGN(const bool there, exists(place.path()));
     if (there) return update_volume(place, wanted, namespaces);
-    const std::string aside = fmt::format("{}/{}{}", place.parent(), aside_prefix, place.name);
-    auto made = make_volume(place, aside, wanted, namespaces);
+    if (place.custom) CTL_TRY(make_directories(place.parent()));
+    auto made = make_volume(place, *backend, aside_path(place), wanted, namespaces);
     if (made) return ok();
-    CTL_ASSIGN(const Fd parent, open_directory(place.parent()));
-    CTL_TRY(remove_tree(parent.get(), fmt::format("{}{}", aside_prefix, place.name)));
+    CTL_TRY(remove_aside(place, *backend));
     return made;
 }
 
 Status update_volume(const VolumePlace& place, const model::Entry& wanted, UserNamespaces& namespaces) {
     const auto& volume = std::get<model::Volume>(wanted.object);
     CTL_ASSIGN(VolumeRecord record, read_own_record(place, wanted.owner));
+    CTL_ASSIGN(const Backend* backend, backend_of(place.state_dir, place.pool));
     if (volume.image && *volume.image != record.image)
         return Error(ErrorCode::conflict, fmt::format("the volume is a clone of {}, not of {}", ctl::quoted(record.image),
                                                       ctl::quoted(*volume.image)))
             .hint("delete the container first");
     if (volume.idmap) CTL_TRY(change_idmap(place, record, *volume.idmap, namespaces));
     CTL_TRY(finish_shift(place, record));
+    if (volume.size) CTL_TRY(set_size(*backend, place.path(), record, *volume.size));
     if (!volume.mounted) return ok();
     CTL_ASSIGN(const Fd directory, open_directory(place.path()));
     if (is_ready(directory.get(), record) == *volume.mounted) return ok();
@@ -256,14 +294,20 @@ Status remove_volume(const VolumePlace& place, const model::ResourceRef& owner) 
     CTL_ASSIGN(const bool there, exists(place.path()));
     if (!there) return ok();
     CTL_ASSIGN(const VolumeRecord record, read_own_record(place, owner));
-    CTL_ASSIGN(const Fd parent, open_directory(place.parent()));
+    CTL_ASSIGN(const Backend* backend, backend_of(place.state_dir, place.pool));
     CTL_TRY(unmount_all(place.path(), WhenBusy::detach));
     // Under the aside name it is gone for everybody, and an interrupted removal is ended by the next run.
-    const std::string aside = fmt::format("{}{}", aside_prefix, place.name);
-    CTL_TRY(remove_tree(parent.get(), aside));
-    if (::renameat(parent.get(), place.name.c_str(), parent.get(), aside.c_str()) != 0)
+    CTL_TRY(remove_aside(place, *backend));
+    if (::rename(place.path().c_str(), aside_path(place).c_str()) != 0)
         return system_error(errno, fmt::format("move {} aside", ctl::quoted(place.path())));
-    return remove_tree(parent.get(), aside);
+    return remove_aside(place, *backend);
+}
+
+Status remove_volume_directory(const Backend& backend, int parent, const std::string& path, const std::string& name) {
+    CTL_TRY(unmount_all(fmt::format("{}/{}", path, name), WhenBusy::detach));
+    if (const auto directory = open_beneath(parent, name, O_RDONLY | O_DIRECTORY))
+        CTL_TRY(backend.remove_tree(directory->get(), "data"));
+    return remove_tree(parent, name);
 }
 
 Status mark_volume(const VolumePlace& place, const model::ResourceRef* owner) {

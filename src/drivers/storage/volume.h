@@ -7,14 +7,15 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "drivers/storage/backend.h"
 #include "model/host_state.h"
 
-// A volume in a pool: POOL/containers/NAME with
+// A volume in a pool: POOL/containers/NAME, or POOL/custom/NAME for one that no image fills, with
 //   volume.json   what it is (drivers/api/store.h)
-//   rootfs/       where the container's root filesystem is mounted, ids as the container's map has them on the host
+//   rootfs/       where its files are mounted, ids as the container's map has them on the host
 //   upper/ work/  overlay: what differs from the image
 //   lower/        overlay: where the image's tree is mounted for a moment with its ids shifted
-//   data/         reflink, copy: the whole tree
+//   data/         else: the whole tree
 
 namespace ctl::drivers::storage {
 
@@ -33,22 +34,26 @@ struct VolumePlace {
     std::string state_dir;
     std::string pool;
     std::string name;
+    bool custom = false;
 
-    /// From POOL/NAME. Errors: invalid.
+    /// From POOL/NAME or POOL/custom/NAME. Errors: invalid.
     [[nodiscard]] static Result<VolumePlace> parse(const std::string& state_dir, const std::string& id);
     [[nodiscard]] std::string parent() const;
     [[nodiscard]] std::string path() const { return parent() + "/" + name; }
-    [[nodiscard]] model::ObjectId id() const { return {model::ObjectKind::volume, pool + "/" + name}; }
+    [[nodiscard]] model::ObjectId id() const {
+        return {model::ObjectKind::volume, pool + (custom ? "/custom/" : "/") + name};
+    }
 };
 
 /// All volumes of a pool, and directories in their place that are not ours.
 [[nodiscard]] Status observe_volumes(const std::string& state_dir, const std::string& pool, model::HostState& state);
 
-/// Clones the image and mounts the clone; brings one that is there already up to date. Errors: not_found without the pool
-/// or the image; conflict when the directory is not ours.
+/// Clones the image, or makes an empty tree without one, and mounts it; brings one that is there already up to date. Errors:
+/// not_found without the pool or the image; conflict when the directory is not ours.
 [[nodiscard]] Status create_volume(const VolumePlace& place, const model::Entry& wanted, UserNamespaces& namespaces);
 
-/// Id map, mount and mark as wanted. Errors: conflict when it is in use and has to be mounted anew.
+/// Id map, size and mount as wanted; a size of 0 takes the limit away. Errors: conflict when it is in use and has to be
+/// mounted anew.
 [[nodiscard]] Status update_volume(const VolumePlace& place, const model::Entry& wanted, UserNamespaces& namespaces);
 
 /// Unmounts and deletes. Nothing there is success.
@@ -56,5 +61,9 @@ struct VolumePlace {
 
 /// Writes another owner into a volume's mark; nobody when `owner` is null.
 [[nodiscard]] Status mark_volume(const VolumePlace& place, const model::ResourceRef* owner);
+
+/// Unmounts and deletes the directory `name` of a volume, whole or not, in `parent`, which is at `path`.
+[[nodiscard]] Status remove_volume_directory(const Backend& backend, int parent, const std::string& path,
+                                             const std::string& name);
 
 }  // namespace ctl::drivers::storage

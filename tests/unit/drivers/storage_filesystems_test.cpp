@@ -62,7 +62,7 @@ TEST_CASE("on btrfs and xfs a volume shares its blocks with the image and is see
         const std::string root = world.dir() + "/root";
         sh("mkdir -p " + root + "/bin && head -c 64M /dev/urandom > " + root + "/big && echo old > " + root +
            "/bin/sh && chown 7:8 " + root + "/bin/sh");
-        world.must(Verb::create, "pool/default", Pool{"dir", world.state() + "/pools/default"});
+        world.must(Verb::create, "pool/default", pool_of("dir", world.state() + "/pools/default"));
         world.must(Verb::create, "image/debian", image_of("directory", root));
         const long before = used_megabytes(world.state());
         world.must(Verb::create, "volume/default/web", volume_of("debian", shifted));
@@ -104,7 +104,7 @@ TEST_CASE("a pool that gets full at any step of a clone is said to be full and k
         StorageWorld world;
         const std::string source = world.dir() + "/small";
         sh(fmt::format("mkdir {0} && mount -t tmpfs -o size=32m,nr_inodes={1} tmpfs {0}", source, files));
-        if (!world.apply(Verb::create, "pool/small", Pool{"dir", source})) continue;
+        if (!world.apply(Verb::create, "pool/small", pool_of("dir", source))) continue;
         world.must(Verb::create, "image/busybox", image_of("busybox"));
         const Status outcome = world.apply(Verb::create, "volume/small/web", volume_of("busybox", shifted));
         made += outcome.has_value() ? 1 : 0;
@@ -114,7 +114,7 @@ TEST_CASE("a pool that gets full at any step of a clone is said to be full and k
         CHECK(left_in(source) == "");
         CHECK(mounts_below(source) == 0);
         CHECK_FALSE(world.observe("volume/small/web").has_value());
-        world.must(Verb::remove, "pool/small", Pool{"dir", source});
+        world.must(Verb::remove, "pool/small", pool_of("dir", source));
     }
     CHECK(refused > 2);
     CHECK(made == 1);
@@ -133,7 +133,7 @@ TEST_CASE("a copy that fills the pool is taken back") {
     const std::string source = base + "/m/pool";
     const std::string root = world.dir() + "/root";
     sh("mkdir -p " + root + "/bin && echo x > " + root + "/bin/sh && head -c 60M /dev/urandom > " + root + "/big");
-    world.must(Verb::create, "pool/small", Pool{"dir", source});
+    world.must(Verb::create, "pool/small", pool_of("dir", source));
     world.must(Verb::create, "image/big", image_of("directory", root));
     const Status outcome = world.apply(Verb::create, "volume/small/web", volume_of("big", shifted));
     REQUIRE_FALSE(outcome.has_value());

@@ -47,7 +47,7 @@ TEST_CASE("nothing is observed where nothing is") {
 TEST_CASE("a pool is made, seen as ours, made again without change, and removed without a trace") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
-    const Pool pool{"dir", world.state() + "/pools/default"};
+    const Pool pool = pool_of("dir", world.state() + "/pools/default");
     CHECK(world.preflight("pool/default", pool).empty());
     world.must(Verb::create, "pool/default", pool);
     world.must(Verb::create, "pool/default", pool);
@@ -65,15 +65,15 @@ TEST_CASE("a pool elsewhere leaves files of others alone") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
     const std::string source = world.dir() + "/disk, 1:x";
-    world.must(Verb::create, "pool/big", Pool{"dir", source});
+    world.must(Verb::create, "pool/big", pool_of("dir", source));
     REQUIRE(write_file_atomically(source + "/letter", "dear"));
     CHECK(std::get<Pool>(world.observe("pool/big")->object).source == source);
     world.must(Verb::create, "image/busybox", image_of("busybox"));
     world.must(Verb::create, "volume/big/web", volume_of("busybox", shifted));
     CHECK(fs::exists(source + "/containers/web/rootfs/bin/busybox"));
-    CHECK(world.apply(Verb::remove, "pool/big", Pool{"dir", source}).error().code() == ErrorCode::conflict);
+    CHECK(world.apply(Verb::remove, "pool/big", pool_of("dir", source)).error().code() == ErrorCode::conflict);
     world.must(Verb::remove, "volume/big/web", Volume{});
-    world.must(Verb::remove, "pool/big", Pool{"dir", source});
+    world.must(Verb::remove, "pool/big", pool_of("dir", source));
     CHECK(fs::exists(source + "/letter"));
     CHECK_FALSE(fs::exists(source + "/containers"));
     CHECK_FALSE(fs::exists(source + "/.ctl-pool"));
@@ -85,8 +85,8 @@ TEST_CASE("a directory with containers of somebody else does not become a pool")
     StorageWorld world;
     const std::string source = world.dir() + "/theirs";
     fs::create_directories(source + "/containers/web");
-    CHECK(world.preflight("pool/big", Pool{"dir", source}).size() == 1);
-    CHECK(world.apply(Verb::create, "pool/big", Pool{"dir", source}).error().code() == ErrorCode::conflict);
+    CHECK(world.preflight("pool/big", pool_of("dir", source)).size() == 1);
+    CHECK(world.apply(Verb::create, "pool/big", pool_of("dir", source)).error().code() == ErrorCode::conflict);
     CHECK_FALSE(fs::exists(source + "/.ctl-pool"));
     CHECK(fs::exists(source + "/containers/web"));
 }
@@ -97,15 +97,15 @@ TEST_CASE("a directory with files of others does not become a pool, a new file s
     const std::string source = world.dir() + "/disk";
     fs::create_directories(source + "/lost+found");
     REQUIRE(write_file_atomically(source + "/letter", "dear"));
-    const auto refused = world.preflight("pool/big", Pool{"dir", source});
+    const auto refused = world.preflight("pool/big", pool_of("dir", source));
     REQUIRE(refused.size() == 1);
     CHECK(refused.front().code() == ErrorCode::conflict);
     CHECK(refused.front().str().find("letter") != std::string::npos);
-    CHECK(world.apply(Verb::create, "pool/big", Pool{"dir", source}).error().code() == ErrorCode::conflict);
+    CHECK(world.apply(Verb::create, "pool/big", pool_of("dir", source)).error().code() == ErrorCode::conflict);
     CHECK_FALSE(fs::exists(source + "/.ctl-pool"));
     fs::remove(source + "/letter");
-    world.must(Verb::create, "pool/big", Pool{"dir", source});
-    world.must(Verb::remove, "pool/big", Pool{"dir", source});
+    world.must(Verb::create, "pool/big", pool_of("dir", source));
+    world.must(Verb::remove, "pool/big", pool_of("dir", source));
     CHECK(fs::exists(source + "/lost+found"));
 }
 
@@ -120,22 +120,22 @@ TEST_CASE("a pool's directory that an interrupted run was making or deleting doe
         fs::create_directories(aside);
         sh("touch " + path_aside(aside + "/.ctl-pool").native());
         if (place != "disk") {
-            world.must(Verb::remove, "pool/big", Pool{"dir", source});
+            world.must(Verb::remove, "pool/big", pool_of("dir", source));
             CHECK_FALSE(fs::exists(aside));
         }
-        world.must(Verb::create, "pool/big", Pool{"dir", source});
+        world.must(Verb::create, "pool/big", pool_of("dir", source));
         CHECK_FALSE(fs::exists(aside));
         fs::remove(source + "/containers");
         fs::rename(source, aside);
-        world.must(Verb::create, "pool/big", Pool{"dir", source});
+        world.must(Verb::create, "pool/big", pool_of("dir", source));
         CHECK_FALSE(fs::exists(aside));
         fs::remove(source + "/containers");
         fs::rename(source, aside);
         fs::remove(aside + "/.ctl-pool");
-        if (place == "disk") world.must(Verb::remove, "pool/big", Pool{"dir", source});
-        else world.must(Verb::create, "pool/big", Pool{"dir", source});
+        if (place == "disk") world.must(Verb::remove, "pool/big", pool_of("dir", source));
+        else world.must(Verb::create, "pool/big", pool_of("dir", source));
         CHECK_FALSE(fs::exists(aside));
-        world.must(Verb::remove, "pool/big", Pool{"dir", source});
+        world.must(Verb::remove, "pool/big", pool_of("dir", source));
         CHECK_FALSE(fs::exists(source));
     }
 }
@@ -143,7 +143,7 @@ TEST_CASE("a pool's directory that an interrupted run was making or deleting doe
 TEST_CASE("a pool whose removal was interrupted is seen as half-made, and made whole again") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
-    const Pool pool{"dir", world.state() + "/pools/default"};
+    const Pool pool = pool_of("dir", world.state() + "/pools/default");
     world.must(Verb::create, "pool/default", pool);
     fs::remove(*pool.source + "/containers");
     CHECK(world.observe("pool/default").value().mark == Mark::begun);
@@ -156,9 +156,9 @@ TEST_CASE("a pool on a file is refused before the first change") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
     REQUIRE(write_file_atomically(world.dir() + "/file", ""));
-    CHECK(world.preflight("pool/big", Pool{"dir", world.dir() + "/file/below"}).size() == 1);
-    CHECK(world.preflight("pool/big", Pool{"dir", "relative"}).size() == 1);
-    CHECK(world.preflight("pool/big", Pool{"zfs", "/x"}).size() == 1);
+    CHECK(world.preflight("pool/big", pool_of("dir", world.dir() + "/file/below")).size() == 1);
+    CHECK(world.preflight("pool/big", pool_of("dir", "relative")).size() == 1);
+    CHECK(world.preflight("pool/big", pool_of("zfs", "/x")).size() == 1);
 }
 
 TEST_CASE("a clone shows the container's ids and writing to it leaves the image alone") {
@@ -250,7 +250,7 @@ TEST_CASE("where neither overlay nor idmapped mounts work the tree is copied wit
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
     const std::string source = make_overlay_dir(world) + "/pool";
-    world.must(Verb::create, "pool/odd", Pool{"dir", source});
+    world.must(Verb::create, "pool/odd", pool_of("dir", source));
     world.must(Verb::create, "image/busybox", image_of("busybox"));
     world.must(Verb::create, "volume/odd/web", volume_of("busybox", shifted));
     const std::string rootfs = source + "/containers/web/rootfs";

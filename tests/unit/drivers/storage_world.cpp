@@ -75,7 +75,7 @@ model::HostState StorageWorld::observe_all() {
 }
 
 void StorageWorld::make_pool_and_busybox() {
-    must(diff::Verb::create, "pool/default", model::Pool{"dir", state() + "/pools/default"});
+    must(diff::Verb::create, "pool/default", pool_of("dir", state() + "/pools/default"));
     must(diff::Verb::create, "image/busybox", image_of("busybox"));
 }
 
@@ -88,7 +88,20 @@ model::Image image_of(const std::string& type, const std::string& source,
     return image;
 }
 
-model::Volume volume_of(const std::string& image, const std::string& idmap) { return {image, idmap, true}; }
+model::Pool pool_of(const std::string& driver, const std::string& source) {
+    model::Pool pool;
+    pool.driver = driver;
+    pool.source = source;
+    return pool;
+}
+
+model::Volume volume_of(const std::string& image, const std::string& idmap) {
+    model::Volume volume;
+    volume.image = image;
+    volume.idmap = idmap;
+    volume.mounted = true;
+    return volume;
+}
 
 int mounts_below(const std::string& path) {
     const auto table = read_file("/proc/self/mountinfo");

@@ -48,6 +48,7 @@ private:
     std::unique_ptr<drivers::Driver> storage_;
 };
 
+[[nodiscard]] model::Pool pool_of(const std::string& driver, const std::string& source);
 [[nodiscard]] model::Image image_of(const std::string& type, const std::string& source = "",
                                     const std::map<std::string, std::string>& options = {});
 [[nodiscard]] model::Volume volume_of(const std::string& image, const std::string& idmap);

@@ -158,7 +158,7 @@ TEST_CASE("a preseed file is a stack, and its server keys are noted once") {
 
 TEST_CASE("faults of documents are told with place and hint") {
     const std::string kinds =
-        "write kind: Network, NetworkAcl, NetworkForward, Profile, StoragePool, Image or Container; or a stack with "
+        "write kind: Network, NetworkAcl, NetworkForward, Profile, StoragePool, Volume, Image or Container; or a stack with "
         "networks:, "
         "containers:, …";
     CHECK(parsed("- a\n").text() == "1:1 error: a document must be a map; " + kinds + "\n");

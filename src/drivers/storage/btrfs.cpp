@@ -1,0 +1,141 @@
+#include "drivers/storage/btrfs.h"
+
+#include <fcntl.h>
+#include <linux/btrfs.h>
+#include <linux/btrfs_tree.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace ctl::drivers::storage {
+
+namespace {
+
+/// Of the top directory of every subvolume.
+constexpr ino_t top_inode = 256;
+
+template <typename Arguments>
+Result<Arguments> with_name(const std::string& name) {
+    Arguments arguments{};
+    if (name.size() >= sizeof arguments.name)
+        return Error(ErrorCode::invalid, fmt::format("name {} is too long", ctl::quoted(name)));
+    std::memcpy(arguments.name, name.data(), name.size());
+    return arguments;
+}
+
+Result<std::uint64_t> subvolume_id(int subvolume) {
+    btrfs_ioctl_ino_lookup_args arguments{};
+    arguments.objectid = BTRFS_FIRST_FREE_OBJECTID;
+    if (::ioctl(subvolume, BTRFS_IOC_INO_LOOKUP, &arguments) != 0)
+        return system_error(errno, "ask for a subvolume's number");
+    return std::uint64_t{arguments.treeid};
+}
+
+/// Subvolumes are counted from here on; returns when those that were there before have been.
+Status count_usage(int fd) {
+    btrfs_ioctl_quota_ctl_args control{};
+    control.cmd = BTRFS_QUOTA_CTL_ENABLE;
+    if (::ioctl(fd, BTRFS_IOC_QUOTA_CTL, &control) != 0) return system_error(errno, "switch quotas on");
+    if (::ioctl(fd, BTRFS_IOC_QUOTA_RESCAN_WAIT) != 0) return system_error(errno, "wait for quotas");
+    return ok();
+}
+
+}  // namespace
+
+bool is_btrfs(int fd) {
+    struct statfs info {};
+    return ::fstatfs(fd, &info) == 0 && info.f_type == BTRFS_SUPER_MAGIC;
+}
+
+bool is_subvolume(int parent, const std::string& name) {
+    struct stat info {};
+    return is_btrfs(parent) && ::fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode) &&
+           info.st_ino == top_inode;
+}
+
+Status make_subvolume(int parent, const std::string& name) {
+    CTL_ASSIGN(auto arguments, with_name<btrfs_ioctl_vol_args_v2>(name));
+    if (::ioctl(parent, BTRFS_IOC_SUBVOL_CREATE_V2, &arguments) != 0)
+        return system_error(errno, fmt::format("make subvolume {}", ctl::quoted(name)));
+    return ok();
+}
+
+Status snapshot_subvolume(int source, int parent, const std::string& name, bool read_only) {
+    CTL_ASSIGN(auto arguments, with_name<btrfs_ioctl_vol_args_v2>(name));
+    arguments.fd = source;
+    arguments.flags = read_only ? BTRFS_SUBVOL_RDONLY : 0;
+    if (::ioctl(parent, BTRFS_IOC_SNAP_CREATE_V2, &arguments) != 0)
+        return system_error(errno, fmt::format("make snapshot {}", ctl::quoted(name)));
+    return ok();
+}
+
+Status delete_subvolume(int parent, const std::string& name) {
+    CTL_ASSIGN(auto arguments, with_name<btrfs_ioctl_vol_args>(name));
+    if (::ioctl(parent, BTRFS_IOC_SNAP_DESTROY, &arguments) == 0 || errno == ENOENT) return ok();
+    if (errno == ENOTEMPTY)
+        return Error(ErrorCode::conflict, fmt::format("subvolume {} has subvolumes in it", ctl::quoted(name)));
+    return system_error(errno, fmt::format("delete subvolume {}", ctl::quoted(name)));
+}
+
+Status set_read_only(int subvolume, bool read_only) {
+    std::uint64_t flags = 0;
+    if (::ioctl(subvolume, BTRFS_IOC_SUBVOL_GETFLAGS, &flags) != 0) return system_error(errno, "read a subvolume's flags");
+    const std::uint64_t wanted = read_only ? flags | BTRFS_SUBVOL_RDONLY : flags & ~BTRFS_SUBVOL_RDONLY;
+    if (wanted != flags && ::ioctl(subvolume, BTRFS_IOC_SUBVOL_SETFLAGS, &wanted) != 0)
+        return system_error(errno, "set a subvolume's flags");
+    return ok();
+}
+
+Status limit_subvolume(int subvolume, std::int64_t bytes) {
+    btrfs_ioctl_qgroup_limit_args arguments{};
+    arguments.lim.flags = BTRFS_QGROUP_LIMIT_MAX_RFER;
+    // All bits set is how the kernel spells "none".
+    arguments.lim.max_rfer = bytes > 0 ? static_cast<std::uint64_t>(bytes) : ~std::uint64_t{0};
+    if (::ioctl(subvolume, BTRFS_IOC_QGROUP_LIMIT, &arguments) == 0) return ok();
+    if (errno != ENOTCONN) return system_error(errno, "limit a subvolume");
+    if (bytes <= 0) return ok();
+    CTL_TRY(count_usage(subvolume));
+    if (::ioctl(subvolume, BTRFS_IOC_QGROUP_LIMIT, &arguments) != 0) return system_error(errno, "limit a subvolume");
+    return ok();
+}
+
+Result<std::optional<std::int64_t>> limit_of_subvolume(int subvolume) {
+    CTL_ASSIGN(const std::uint64_t id, subvolume_id(subvolume));
+    btrfs_ioctl_search_args arguments{};
+    auto& key = arguments.key;
+    key.tree_id = BTRFS_QUOTA_TREE_OBJECTID;
+    key.min_type = key.max_type = BTRFS_QGROUP_LIMIT_KEY;
+    key.min_offset = key.max_offset = id;
+    key.max_transid = ~std::uint64_t{0};
+    key.nr_items = 1;
+    if (::ioctl(subvolume, BTRFS_IOC_TREE_SEARCH, &arguments) != 0) {
+        if (errno == ENOENT) return std::optional<std::int64_t>();
+        return system_error(errno, "read a subvolume's limit");
+    }
+    btrfs_ioctl_search_header header{};
+    btrfs_qgroup_limit_item item{};
+    if (key.nr_items == 0) return std::optional<std::int64_t>();
+    std::memcpy(&header, arguments.buf, sizeof header);
+    if (header.len < sizeof item) return std::optional<std::int64_t>();
+    std::memcpy(&item, arguments.buf + sizeof header, sizeof item);
+    const std::uint64_t bytes = le64toh(item.max_rfer);
+    const bool is_limited = (le64toh(item.flags) & BTRFS_QGROUP_LIMIT_MAX_RFER) != 0 && bytes != 0 && bytes <= INT64_MAX;
+    return is_limited ? std::optional(static_cast<std::int64_t>(bytes)) : std::nullopt;
+}
+
+Status grow_file_system(int fd) {
+    CTL_ASSIGN(auto arguments, with_name<btrfs_ioctl_vol_args>("max"));
+    if (::ioctl(fd, BTRFS_IOC_RESIZE, &arguments) != 0) return system_error(errno, "grow the file system");
+    return ok();
+}
+
+}  // namespace ctl::drivers::storage
