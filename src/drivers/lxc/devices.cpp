@@ -87,11 +87,13 @@ Status make_node(const Container& container, const ConfigPlace& place, const std
 
 std::string directory_of(const ConfigPlace& place) { return place.directory + "/devices"; }
 
-Status prepare_directory(const ConfigPlace& place) {
+Status prepare_directory(const Container& container, const ConfigPlace& place) {
     const std::string directory = directory_of(place);
-    // liblxc passes through both with the container's ids.
-    if (::mkdir(directory.c_str(), 0711) != 0 && errno != EEXIST)
+    // liblxc passes through both with the container's ids. Nobody else gets at the nodes: their modes are for those inside.
+    if (::mkdir(directory.c_str(), 0710) != 0 && errno != EEXIST)
         return system_error(errno, fmt::format("create {}", directory));
+    if (::chown(directory.c_str(), 0, on_host(container, 0).value_or(0)) != 0 || ::chmod(directory.c_str(), 0710) != 0)
+        return system_error(errno, fmt::format("close {} to others", directory));
     if (::chmod(place.directory.c_str(), 0711) != 0)
         return system_error(errno, fmt::format("open {} to others", place.directory));
     return ok();
@@ -220,7 +222,7 @@ Status check_devices(const Container& container) {
 
 Status make_nodes(const Container& container, const ConfigPlace& place) {
     if (!container.devices || container.devices->empty()) return remove_nodes(place);
-    CTL_TRY(prepare_directory(place));
+    CTL_TRY(prepare_directory(container, place));
     std::set<std::string> wanted;
     for (const auto& [path, text] : *container.devices) {
         CTL_ASSIGN(const auto spec, parse_device(path, text));

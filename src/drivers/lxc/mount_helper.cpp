@@ -1,7 +1,8 @@
 // ctl-lxc-mount add PID SOURCE TARGET OPTIONS   binds the host's SOURCE to TARGET in the container of process PID
 // ctl-lxc-mount remove PID TARGET               takes it out again, now or when its last user is gone
 // OPTIONS: comma-separated ro, rbind, optional, or "-". A program of its own because entering a mount namespace needs a
-// process with a single thread. TARGET is looked up inside the container: no link in there leads outside.
+// process with a single thread. TARGET is looked up inside the container, and has no link on its way: the mount would be
+// elsewhere.
 
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -38,7 +39,7 @@ int system_call(auto... arguments) { return static_cast<int>(::syscall(arguments
 int open_inside(int root, const std::string& path, std::uint64_t flags) {
     open_how how{};
     how.flags = flags | O_CLOEXEC;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
     return system_call(SYS_openat2, root, path.c_str(), &how, sizeof how);
 }
 
@@ -123,7 +124,7 @@ int add(char** argv) {
 
     if (::setns(container.mounts, CLONE_NEWNS) != 0) return fail("enter the mount namespace of process", argv[0]);
     const int at = make_target(container.root, target, S_ISDIR(info.st_mode), container.owner, container.group);
-    if (at < 0) return fail("make the mount point", target);
+    if (at < 0) return fail(errno == ELOOP ? "follow no symbolic link on the way to" : "make the mount point", target);
     if (system_call(SYS_move_mount, tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
         return fail("mount on", target);
     return 0;

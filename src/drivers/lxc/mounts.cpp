@@ -1,5 +1,6 @@
 #include "drivers/lxc/mounts.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -10,6 +11,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "base/tree.h"
 #include "drivers/lxc/config_file.h"
 
 namespace ctl::drivers::lxc {
@@ -42,7 +44,39 @@ Status run_helper(const std::vector<std::string>& argv) {
     return Error(ErrorCode::io, escaped(trimmed(ended.err)));
 }
 
+/// The directory of the host that holds the place at first, and the rest of the way.
+std::pair<std::string, std::string> way_to(const model::Container& container, std::string_view path) {
+    std::pair<std::string, std::string> way{container.rootfs.value_or("/"), path.substr(1)};
+    if (!container.mounts) return way;
+    // What a mount lies in comes before it.
+    for (const auto& [target, text] : *container.mounts) {
+        const std::string above = fmt::format("{}/", without_end_slash(target));
+        if (!path.starts_with(above) || path.size() == above.size()) continue;
+        if (const auto mount = parse_mount(target, text)) way = {mount->source, std::string(path.substr(above.size()))};
+    }
+    return way;
+}
+
+Status check_way(const model::Container& container, const std::string& path) {
+    const auto [begin, rest] = way_to(container, path);
+    const auto directory = open_directory(begin);
+    if (!directory) return ok();
+    const auto opened = open_beneath(directory->get(), rest, O_PATH, false);
+    if (opened || opened.error().code() == ErrorCode::not_found) return ok();
+    return Error(opened.error())
+        .while_(fmt::format("looking for the place of {} below {}", ctl::quoted(path), begin))
+        .hint("write the path without links, as it is in the container");
+}
+
 }  // namespace
+
+Status check_mount_points(const model::Container& container) {
+    if (container.mounts)
+        for (const auto& mount : *container.mounts) CTL_TRY(check_way(container, mount.first));
+    if (container.devices)
+        for (const auto& device : *container.devices) CTL_TRY(check_way(container, device.first));
+    return ok();
+}
 
 Mounts present_mounts(pid_t init, const Mounts& expected) {
     if (expected.empty()) return {};

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "model/object.h"
 
 namespace ctl::drivers::lxc {
 
@@ -14,6 +15,10 @@ using Mounts = std::map<std::string, std::string>;  ///< see model::Container::m
 /// Those of `expected` that the container of process `init` really has now, as they are: one that somebody unmounted is left
 /// out, one that is writable against its word lacks "ro". Optional ones whose source is missing count as there.
 [[nodiscard]] Mounts present_mounts(pid_t init, const Mounts& expected);
+
+/// `invalid` when a symbolic link is on the way to the place of a mount or device of a container that does not run yet:
+/// liblxc would follow it, out of the container's files too, when it makes what is missing of that way.
+[[nodiscard]] Status check_mount_points(const model::Container& container);
 
 /// Takes out of the running container what `from` has and `to` has not, and puts in what is new. Changed ones go and come.
 [[nodiscard]] Status replug_mounts(const std::string& helper, pid_t init, const Mounts& from, const Mounts& to);

@@ -13,6 +13,7 @@
 #include "drivers/lxc/devices.h"
 #include "drivers/lxc/facts.h"
 #include "drivers/lxc/modules.h"
+#include "drivers/lxc/mounts.h"
 #include "drivers/lxc/root_files.h"
 
 namespace ctl::drivers::lxc {
@@ -79,6 +80,7 @@ Status start_container(const std::string& name, const Paths& paths, const Monito
     CTL_TRY(write_file_atomically(paths.log(name), "", 0600));
     const auto container = parse_config(config, paths.place(name)).container;
     if (container.seccomp) CTL_TRY(write_file_atomically(paths.seccomp(name), *container.seccomp, 0600));
+    CTL_TRY(check_mount_points(container));
     CTL_TRY(make_nodes(container, paths.place(name)));
     if (container.kernel_modules) CTL_TRY(load_modules(*container.kernel_modules));
     const auto ended =

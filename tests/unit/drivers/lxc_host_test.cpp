@@ -271,13 +271,13 @@ TEST_CASE("mounts are put into a running container and taken out again") {
         REQUIRE_OK(host.apply_one("web", diff::Verb::update, wanted));
         CHECK(host.seen("web") == wanted);
     }
-    SUBCASE("a link in the container does not lead out of it") {
+    SUBCASE("a link in the container leads nowhere") {
         std::filesystem::create_directory_symlink("/../../../../../../run", *wanted.rootfs + "/escape");
         wanted.mounts = Texts{{"/escape/inside", data}};
-        REQUIRE_OK(
+        CHECK_FALSE(
             host.apply_one("web", diff::Verb::update, wanted, {to("mounts", *wanted.mounts, model::Effect::hotplug)}));
         CHECK_FALSE(std::filesystem::exists("/run/inside"));
-        CHECK(host.in("web", "ls /run/inside").find("file") != std::string::npos);
+        CHECK(host.in("web", "test -e /run/inside || echo none") == "none\n");
         wanted.mounts->clear();
     }
 }
