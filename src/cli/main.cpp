@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/container_commands.h"
 
 namespace {
 
@@ -41,6 +42,9 @@ int run(int argc, char** argv) {
     ctl::cli::add_delete_command(program);
     ctl::cli::add_get_command(program);
     ctl::cli::add_info_command(program);
+    ctl::cli::add_exec_command(program);
+    ctl::cli::add_console_command(program);
+    ctl::cli::add_logs_command(program);
     ctl::cli::add_describe_command(program);
     ctl::cli::add_graph_command(program);
     ctl::cli::add_watch_command(program);

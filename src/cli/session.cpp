@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/directories.h"
 #include "reconcile/sqlite_journal.h"
 
 namespace ctl::cli {
@@ -14,19 +15,6 @@ namespace ctl::cli {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::string_view default_state_dir = "/var/lib/ctl";
-
-/// liblxc takes the path of its containers as a plain string: one spelling everywhere, or a running one looks stopped.
-std::string canonical(const std::string& path) {
-    std::error_code ignored;
-    return fs::weakly_canonical(fs::absolute(path, ignored), ignored).native();
-}
-
-std::string run_dir_of(const GlobalOptions& options, const std::string& state_dir) {
-    if (!options.run_dir.empty()) return canonical(options.run_dir);
-    return state_dir == canonical(std::string(default_state_dir)) ? canonical("/run/ctl") : state_dir + "/run";
-}
 
 Status make_state_dir(const std::string& path) {
     std::error_code failure;
@@ -60,11 +48,11 @@ fs::path library_dir() {
     return fs::exists(beside, ignored) ? beside : program.parent_path().parent_path() / "lib" / "ctl";
 }
 
-fs::path journal_file(const GlobalOptions& options) { return fs::path(canonical(options.state_dir)) / "state.db"; }
+fs::path journal_file(const GlobalOptions& options) { return fs::path(state_dir_of(options)) / "state.db"; }
 
 Session::Session(const GlobalOptions& options) : clock_(std::make_unique<reconcile::SystemClock>()) {
-    layout_.state_dir = canonical(options.state_dir);
-    layout_.run_dir = run_dir_of(options, layout_.state_dir);
+    layout_.state_dir = state_dir_of(options);
+    layout_.run_dir = run_dir_of(options);
     std::error_code ignored;
     layout_.working_dir = fs::current_path(ignored).native();
     layout_.has_ovs_datapath = has_ovs_datapath();

@@ -73,7 +73,7 @@ Status check_ids(const model::Container& container) {
 class LxcDriver final : public Driver {
 public:
     explicit LxcDriver(const DriverContext& context)
-        : host_{.paths = {context.state_dir + "/containers", context.run_dir, context.helper_dir},
+        : host_{.paths = {{context.state_dir + "/containers", context.run_dir, context.helper_dir}},
                 .monitors = lxc::Monitors(context.state_dir + "/containers"),
                 .cgroups = lxc::Cgroups::find()} {}
 

@@ -21,6 +21,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "drivers/api/container_files.h"
 
 namespace ctl::drivers::lxc {
 
@@ -47,16 +48,6 @@ ContainerPtr open_container(const std::string& name, const std::string& lxcpath)
 void send_signal(const ContainerPtr& container, int signal) {
     const Fd init(container->init_pidfd(container.get()));
     if (init) ::syscall(SYS_pidfd_send_signal, init.get(), signal, nullptr, 0);
-}
-
-/// liblxc's own short form of addresses that don't fit a socket's name (FNV-1a, 64 bits).
-std::uint64_t fnv_hash(std::string_view text) {
-    std::uint64_t hash = 0xcbf29ce484222325ULL;
-    for (const unsigned char c : text) {
-        hash ^= c;
-        hash *= 0x100000001b3ULL;
-    }
-    return hash;
 }
 
 /// Process 1 of a namespace only ever gets signals that it handles, or blocks to read them from a descriptor.
@@ -88,13 +79,7 @@ bool wait_hangup(const Fd& connection, std::chrono::milliseconds deadline) {
 
 }  // namespace
 
-std::string Monitors::address(const std::string& name) const {
-    std::string address = fmt::format("{}/{}/command", lxcpath_, name);
-    // The leading NUL of an abstract name and a closing one of liblxc's take a byte each.
-    if (address.size() + 2 > sizeof(sockaddr_un::sun_path))
-        address = fmt::format("lxc/{:016x}/command", fnv_hash(fmt::format("{}/{}", lxcpath_, name)));
-    return address;
-}
+std::string Monitors::address(const std::string& name) const { return monitor_address(lxcpath_, name); }
 
 std::set<std::string> Monitors::running(const std::set<std::string>& names) const {
     const auto table = read_file("/proc/net/unix");

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "cli/commands.h"
+
+// What people do to containers that were applied.
+
+namespace ctl::cli {
+
+void add_exec_command(Program program);
+void add_console_command(Program program);
+void add_logs_command(Program program);
+
+}  // namespace ctl::cli

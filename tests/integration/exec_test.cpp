@@ -1,0 +1,211 @@
+#include <doctest/doctest.h>
+
+#include "base/text.h"
+#include "lab.h"
+
+// Commands in containers, and what containers have written.
+
+namespace ctl::testing {
+namespace {
+
+const std::string ctl = CTL_BINARY_DIR "/ctl";
+
+const std::string stack = R"(stack: hands
+storage_pools: [{name: default, driver: dir}]
+images:
+- {name: busybox, source: {type: busybox}}
+profiles:
+- {name: default, devices: {root: {type: disk, path: /, pool: default}}}
+containers:
+- {name: web, image: busybox, config: {environment.GREETING: hello}}
+- {name: old, image: busybox, config: {security.privileged: true}}
+)";
+
+struct Hands : Lab {
+    Hands() { must_apply(write("stack.yaml", stack)); }
+
+    [[nodiscard]] Output exec(std::vector<std::string> arguments) const {
+        arguments.insert(arguments.begin(), "exec");
+        return Sandbox::ctl(std::move(arguments));
+    }
+    /// What the command prints, without the line end.
+    [[nodiscard]] std::string says(std::vector<std::string> arguments) const {
+        const Output output = exec(std::move(arguments));
+        CHECK_MESSAGE(output.exit_code == 0, output.err);
+        return std::string(trimmed(output.out));
+    }
+    /// A line of shell at a terminal of 100 columns and 40 rows.
+    [[nodiscard]] Output at_terminal(const std::string& script) const {
+        return run({"script", "-qefc", "stty rows 40 cols 100; " + script, "/dev/null"});
+    }
+};
+
+/// A field of /proc/PID/status, as the container's own process 1 and a command in it have it.
+std::string status_of(const Hands& hands, const std::string& container, const std::string& process,
+                      const std::string& field) {
+    return hands.says({container, "--", "sh", "-c", "sed -n 's/^" + field + ":[ \t]*//p' /proc/" + process + "/status"});
+}
+
+}  // namespace
+
+TEST_CASE("a command's exit code is passed on") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Hands hands;
+    CHECK(hands.exec({"web", "--", "true"}).exit_code == 0);
+    CHECK(hands.exec({"web", "--", "sh", "-c", "exit 3"}).exit_code == 3);
+    CHECK(hands.exec({"web", "--", "sh", "-c", "kill -TERM $$"}).exit_code == 128 + 15);
+    CHECK(hands.exec({"web", "--", "no-such-program"}).exit_code == 127);
+    CHECK(hands.exec({"web", "--", "/etc/passwd"}).exit_code == 126);
+    CHECK(hands.exec({"web", "--", "/root"}).exit_code == 126);
+    CHECK(hands.exec({"web", "--cwd", "/nowhere", "--", "true"}).exit_code == 125);
+    CHECK(hands.exec({"web", "--user", "stranger", "--", "true"}).exit_code == 125);
+    CHECK(hands.exec({"nobody-knows", "--", "true"}).exit_code == 125);
+    CHECK(hands.exec({"../web", "--", "true"}).exit_code == 125);
+}
+
+TEST_CASE("a command has the container's identity, and the user, directory and variables that were asked for") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Hands hands;
+    CHECK(hands.says({"web", "--", "hostname"}) == "web");
+    CHECK(hands.says({"web", "--", "id", "-u"}) == "0");
+    CHECK(hands.says({"web", "--", "pwd"}) == "/root");
+    CHECK(hands.says({"web", "--", "sh", "-c", "echo $HOME $USER $GREETING $container"}) == "/root root hello lxc");
+    CHECK(hands.says({"web", "--user", "nobody", "--cwd", "/tmp", "--", "sh", "-c",
+                      "echo $(id -u) $(id -g) $(pwd) $USER"}) == "65534 65534 /tmp nobody");
+    CHECK(hands.says({"web", "--user", "1000:1001", "--", "id"}) == "uid=1000 gid=1001");
+    CHECK(hands.says({"web", "--env", "A=one two", "--env", "GREETING=bye", "--", "sh", "-c", "echo $A $GREETING"}) ==
+          "one two bye");
+    // Nothing of the caller's own environment gets in.
+    CHECK(hands.must("SECRET=x " + ctl + " exec web -- env").find("SECRET") == std::string::npos);
+    CHECK(hands.exec({"web", "--env", "nonsense", "--", "true"}).exit_code == 125);
+}
+
+TEST_CASE("a command is confined as the container is") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Hands hands;
+    for (const std::string container : {"web", "old"}) {
+        INFO(container);
+        for (const std::string field : {"CapBnd", "CapEff", "Seccomp", "NoNewPrivs"}) {
+            CHECK_MESSAGE(status_of(hands, container, "self", field) == status_of(hands, container, "1", field), field);
+        }
+        const std::string same =
+            "for n in cgroup ipc mnt net pid user uts; do "
+            "[ \"$(readlink /proc/self/ns/$n)\" = \"$(readlink /proc/1/ns/$n)\" ] || echo $n; done";
+        CHECK(hands.says({container, "--", "sh", "-c", same}).empty());
+    }
+    SUBCASE("on the host it is nobody, in the container's cgroups") {
+        const std::string looks = "touch /run/go; " + ctl +
+                                  " exec web -- sh -c 'touch /tmp/here; exec sleep 1000' & "
+                                  "while ! " +
+                                  ctl +
+                                  " exec web -- test -e /tmp/here; do :; done; "
+                                  "p=$(pgrep -f '^sleep 1000$' | head -1); stat -c %u /proc/$p; grep -c /ctl/web/payload "
+                                  "/proc/$p/cgroup; kill -9 $p; wait";
+        const auto lines = hands.must(looks);
+        INFO(lines);
+        CHECK(lines.starts_with("100000\n"));
+        CHECK_FALSE(lines.starts_with("100000\n0\n"));
+    }
+}
+
+TEST_CASE("without a terminal all three streams are the command's, byte by byte") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Hands hands;
+    const Output output = hands.exec({"web", "--", "sh", "-c", "echo out; echo err >&2"});
+    CHECK(output.out == "out\n");
+    CHECK(output.err == "err\n");
+    CHECK(hands.must("head -c 3000000 /dev/urandom > /run/in; " + ctl +
+                     " exec web -- cat < /run/in | cmp - /run/in; echo $?") == "0\n");
+    // A filter whose reader goes away ends.
+    CHECK(hands.must(ctl + " exec web -- yes | head -n 1") == "y\n");
+    // What is left running keeps nobody waiting.
+    CHECK(hands.must(ctl + " exec web -- sh -c 'sleep 1000 & echo done'") == "done\n");
+    SUBCASE("a descriptor of the host's is no way out") {
+        CHECK(hands.must(ctl + " exec web -- sh -c 'readlink /proc/self/fd/0' < /") != "/\n");
+        CHECK(hands.must("exec 7< /; " + ctl + " exec web -- sh -c 'ls /proc/self/fd' | tr '\\n' ' '").find('7') ==
+              std::string::npos);
+    }
+    SUBCASE("an interrupt reaches the command") {
+        CHECK(hands.must("timeout -s INT 60 " + ctl + " exec web -- sh -c 'kill -INT $$; echo unreachable'; echo $?") ==
+              "130\n");
+        CHECK(hands.must(
+                  ctl +
+                  " exec web -- sh -c 'trap \"echo caught; exit 9\" TERM; touch /tmp/ready; while :; do sleep 1; done' & "
+                  "while ! " +
+                  ctl + " exec web -- test -e /tmp/ready; do :; done; kill $!; wait $!; echo $?") == "caught\n9\n");
+    }
+}
+
+TEST_CASE("at a terminal the command has one of the container's, of the same size") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Hands hands;
+    const Output sized = hands.at_terminal(ctl + " exec web -- sh -c 'tty; stty size; test -c $(tty) && echo found'");
+    CHECK(sized.out.find("/dev/pts/") != std::string::npos);
+    CHECK(sized.out.find("40 100\r\n") != std::string::npos);
+    CHECK(sized.out.find("found") != std::string::npos);
+    CHECK(hands.at_terminal(ctl + " exec web -- sh -c 'exit 7'").exit_code == 7);
+    SUBCASE("it follows when the size changes") {
+        const Output resized = hands.at_terminal(
+            "(while ! " + ctl +
+            " exec -T web -- test -e /tmp/ready < /dev/null; do :; done; stty rows 33 cols 77 < /dev/tty) & " + ctl +
+            " exec web -- sh -c 'trap \"stty size; exit 5\" WINCH; touch /tmp/ready; while :; do sleep 1; done'");
+        CHECK(resized.out.find("33 77") != std::string::npos);
+        CHECK(resized.exit_code == 5);
+    }
+    SUBCASE("a user owns his terminal") {
+        CHECK(hands.at_terminal(ctl + " exec --user nobody web -- sh -c 'stat -c %U $(tty); echo x > $(tty)'")
+                  .out.find("nobody") != std::string::npos);
+    }
+    SUBCASE("without one it can't reach the caller's") {
+        const Output none = hands.at_terminal(ctl + " exec -T web -- sh -c 'tty; (: < /dev/tty) || echo unreachable'");
+        CHECK(none.out.find("not a tty") != std::string::npos);
+        CHECK(none.out.find("unreachable") != std::string::npos);
+    }
+    SUBCASE("one can be had for what comes from a pipe, and ends with it") {
+        CHECK(hands.must("echo hello | " + ctl + " exec -t web -- cat").find("hello\r\nhello\r\n") != std::string::npos);
+    }
+}
+
+TEST_CASE("a container that isn't there, doesn't run or is frozen is said to be so") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Hands hands;
+    CHECK(hands.exec({"ghost", "--", "true"}).err.find("is not on this host") != std::string::npos);
+    hands.must("lxc-stop -k -P /var/lib/ctl/containers -n old");
+    CHECK(hands.exec({"old", "--", "true"}).err.find("is not running") != std::string::npos);
+    hands.must("lxc-freeze -P /var/lib/ctl/containers -n web");
+    const Output frozen = hands.exec({"web", "--", "true"});
+    CHECK(frozen.exit_code == 125);
+    CHECK(frozen.err.find("is frozen") != std::string::npos);
+    hands.must("lxc-unfreeze -P /var/lib/ctl/containers -n web");
+}
+
+TEST_CASE("logs shows what a container wrote to its console, and follows it") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Hands hands;
+    REQUIRE(hands.exec({"web", "--", "sh", "-c", "printf 'one\\033[2Jtwo\\n' > /dev/console"}).exit_code == 0);
+    CHECK(hands.must("until " + ctl + " logs web | grep -q two; do :; done; " + ctl + " logs web").find("one\033[2Jtwo") !=
+          std::string::npos);
+    // Only a terminal is protected from what a container writes.
+    CHECK(hands.at_terminal(ctl + " logs web").out.find("one\\x1b[2Jtwo") != std::string::npos);
+    CHECK(hands
+              .must(ctl + " logs -f web | sed /three/q & while ! " + ctl +
+                    " exec web -- sh -c 'echo three > /dev/console'; do :; done; wait")
+              .find("three") != std::string::npos);
+    CHECK(hands.Sandbox::ctl({"logs", "ghost"}).exit_code == 1);
+    CHECK(hands.Sandbox::ctl({"logs", "--lxc", "web"}).exit_code == 0);
+}
+
+TEST_CASE("the console is joined and left") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Hands hands;
+    const Output joined = hands.at_terminal(
+        "(until " + ctl + " logs web | grep -q typed; do " + ctl +
+        " exec -T web -- sh -c 'read line < /dev/console; echo typed $line > /dev/console' < /dev/null; done) & " +
+        "(until " + ctl + " logs web | grep -q 'typed'; do printf 'hello\\n'; done; printf '\\001q') | script -qefc '" +
+        ctl + " console web' /dev/null");
+    CHECK(joined.exit_code == 0);
+    CHECK(joined.out.find("typed hello") != std::string::npos);
+    CHECK(hands.Sandbox::ctl({"console", "web"}).exit_code == 125);
+}
+
+}  // namespace ctl::testing
