@@ -87,7 +87,9 @@ std::set<std::string> Monitors::running(const std::set<std::string>& names) cons
     std::set<std::string_view> listening;
     for (const auto line : split(*table, '\n')) {
         const std::size_t at = line.find(" @");
-        if (at != std::string_view::npos && line.ends_with("/command")) listening.insert(line.substr(at + 2));
+        // Connections have the name of the socket that took them, and may be closed after it.
+        const bool listens = line.find(" 00010000 ") < at;
+        if (at != std::string_view::npos && listens && line.ends_with("/command")) listening.insert(line.substr(at + 2));
     }
     std::set<std::string> found;
     for (const auto& name : names)
