@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
+#include "base/mount_words.h"
 #include "base/text.h"
 #include "model/cloud_init.h"
 #include "model/lower_instance.h"
@@ -13,21 +15,19 @@ namespace ctl::model {
 
 namespace {
 
-/// Blanks and backslashes as mount tables write them (fstab(5)), so that a path stays one word.
-std::string mount_word(std::string_view path) {
-    std::string word;
-    for (const char c : path) {
-        if (c == ' ' || c == '\t' || c == '\\') word += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
-        else word += c;
-    }
-    return word;
-}
-
-std::string mount_text(const resource::Device& device, const Value& source) {
-    std::string text = mount_word(source.text);
-    if (bool_value(device.keys, "readonly", false)) text += " ro";
+/// See Container::mounts; the words are in the order in which the driver tells them.
+std::string mount_text(const resource::Device& device, const Value& source, bool is_shifted) {
+    std::set<std::string, std::less<>> flags = mount_flags(device);
+    const bool has_ro = flags.erase("ro") > 0;
+    std::string text = fstab_escaped(source.text);
+    if (has_ro || bool_value(device.keys, "readonly", false)) text += " ro";
     if (bool_value(device.keys, "recursive", false)) text += " rbind";
     if (!bool_value(device.keys, "required", true) || bool_value(device.keys, "optional", false)) text += " optional";
+    if (is_shifted && bool_value(device.keys, "shift", false)) text += " shift";
+    const Value* propagation = find_value(device.keys, "propagation");
+    if (propagation != nullptr && !propagation->empty() && !propagation->text.ends_with("private"))
+        text += " " + propagation->text;
+    for (const auto& flag : flags) text += " " + flag;
     return text;
 }
 
@@ -97,7 +97,10 @@ private:
             if (device.type.text != "disk" || path == nullptr || path->text == "/" || source == nullptr) continue;
             const auto volume = attach_volume(lowering_, container_, device, *object_.idmap);
             if (volume) needs_.push_back({volume->volume, Bond::restart});
-            object_.mounts->emplace(path->text, mount_text(device, volume ? Value{volume->path, source->where} : *source));
+            // A volume's files are seen with the container's ids already.
+            const bool shifts = !volume && object_.idmap != "none";
+            object_.mounts->emplace(path->text,
+                                    mount_text(device, volume ? Value{volume->path, source->where} : *source, shifts));
             places_["mounts"] = device.where;
         }
     }

@@ -1,5 +1,9 @@
+#include <algorithm>
+#include <array>
+
 #include <fmt/format.h>
 
+#include "base/mount_words.h"
 #include "base/text.h"
 #include "model/lower_instance.h"
 #include "model/value_types.h"
@@ -7,16 +11,6 @@
 namespace ctl::model {
 
 namespace {
-
-/// Blanks and backslashes as mount tables write them (fstab(5)), so that a path stays one word.
-std::string one_word(std::string_view path) {
-    std::string word;
-    for (const char c : path) {
-        if (c == ' ' || c == '\t' || c == '\\') word += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
-        else word += c;
-    }
-    return word;
-}
 
 std::string text_or(const Config& keys, std::string_view key, std::string_view otherwise) {
     const Value* value = find_value(keys, key);
@@ -28,7 +22,7 @@ std::string node_text(const resource::Device& device, const std::string& path) {
     const Value* major = find_value(device.keys, "major");
     const Value* minor = find_value(device.keys, "minor");
     const std::string what = major != nullptr && minor != nullptr ? fmt::format("{}:{}", major->text, minor->text)
-                                                                  : one_word(text_or(device.keys, "source", path));
+                                                                  : fstab_escaped(text_or(device.keys, "source", path));
     std::string mode = text_or(device.keys, "mode", "0660");
     while (mode.size() < 4) mode.insert(mode.begin(), '0');
     return fmt::format("{} {} {} {}:{}{}", device.type.text == "unix-block" ? "b" : "c", what, mode,
@@ -36,7 +30,21 @@ std::string node_text(const resource::Device& device, const std::string& path) {
                        bool_value(device.keys, "required", true) ? "" : " optional");
 }
 
+constexpr std::array<std::string_view, 4> known_flags{"nodev", "noexec", "nosuid", "ro"};
+
 }  // namespace
+
+bool is_mount_flag(std::string_view option) {
+    return std::find(known_flags.begin(), known_flags.end(), option) != known_flags.end();
+}
+
+std::set<std::string, std::less<>> mount_flags(const resource::Device& device) {
+    std::set<std::string, std::less<>> flags;
+    if (const Value* value = find_value(device.keys, "raw.mount.options"))
+        for (const auto& option : parse_list(value->text))
+            if (is_mount_flag(option)) flags.emplace(option);
+    return flags;
+}
 
 void lower_devices(const resource::Devices& devices, Container& object, Places& places) {
     for (const auto& [name, device] : devices) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "base/diagnostics.h"
@@ -24,6 +25,11 @@ void lower_security(const Config& config, Container& object, Places& places, Dia
 
 /// linux.kernel_modules and boot.*.
 void lower_boot(const Config& config, Container& object, Places& places, Diagnostics& diagnostics);
+
+/// The options that `raw.mount.options` gives a disk, each once; validation has told of others.
+[[nodiscard]] std::set<std::string, std::less<>> mount_flags(const resource::Device& device);
+/// Those that a mount of a directory or file can have.
+[[nodiscard]] bool is_mount_flag(std::string_view option);
 
 /// Devices of type unix-char and unix-block.
 void lower_devices(const resource::Devices& devices, Container& object, Places& places);

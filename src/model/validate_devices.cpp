@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "model/lower_instance.h"
 #include "model/nic_types.h"
 #include "model/validation.h"
 #include "model/value_types.h"
@@ -156,6 +157,25 @@ void check_gateway(Validation& validation, const Device& device, std::string_vie
                          value->where, fmt::format("use an address inside {}", own.front().network().str()));
 }
 
+/// propagation, shift and raw.mount.options.
+void check_mount_keys(Validation& validation, const std::string& device_name, const Device& device, bool is_root) {
+    for (const std::string_view key : {"propagation", "shift", "raw.mount.options"}) {
+        const Value* value = value_of(device.keys, key);
+        if (!is_root || value == nullptr || value->text == "private" || value->text == "false") continue;
+        validation.error("root-disk-key",
+                         fmt::format("root disk {} has {}, which is for other disks", quoted(device_name), key),
+                         value->where, fmt::format("take out {}", key));
+    }
+    const Value* options = value_of(device.keys, "raw.mount.options");
+    if (options == nullptr) return;
+    for (const auto& option : parse_list(options->text))
+        if (!is_mount_flag(option))
+            validation.error("bad-mount-option",
+                             fmt::format("disk {} has the mount option {}, which a directory of the host can't be given",
+                                         quoted(device_name), quoted(option)),
+                             options->where, "it can have ro, nosuid, nodev and noexec");
+}
+
 }  // namespace
 
 const Value* nic_parent(const Device& device) {
@@ -218,6 +238,7 @@ void validate_disk(Validation& validation, const std::string& device_name, const
     if (size != nullptr && path->text != "/")
         validation.error("size-of-mount", fmt::format("disk {} is no root disk and has a size", quoted(device_name)),
                          size->where, "remove it; a custom volume has its size under volumes");
+    check_mount_keys(validation, device_name, device, path->text == "/");
     if (path->text == "/") {
         if (pool != nullptr && size != nullptr) check_volume_size(validation, *pool, *size);
         if (pool == nullptr)

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/mount_words.h"
 #include "base/text.h"
 #include "drivers/lxc/devices.h"
 #include "drivers/lxc/limits.h"
@@ -119,12 +120,28 @@ Status write_environment(Writer& out, const std::map<std::string, std::string>& 
     return ok();
 }
 
-Status write_mounts(Writer& out, const std::map<std::string, std::string>& mounts, const ConfigFacts& facts) {
+constexpr std::array propagations{"shared", "rshared", "slave", "rslave", "unbindable", "runbindable"};
+constexpr std::array mount_flags{"nodev", "noexec", "nosuid"};
+
+bool is_one_of(const auto& words, std::string_view word) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+std::string id_shift(const ConfigPlace& place) {
+    return fmt::format("idmap={}/namespaces/{}/user", place.run_dir, place.name);
+}
+
+Status write_mounts(Writer& out, const std::map<std::string, std::string>& mounts, const ConfigPlace& place,
+                    const ConfigFacts& facts) {
     for (const auto& [target, text] : mounts) {
         CTL_ASSIGN(const auto mount, parse_mount(target, text));
         std::string options = mount.recursive ? "rbind" : "bind";
         if (mount.read_only) options += ",ro";
         if (mount.optional) options += ",optional";
+        for (const auto& flag : mount.flags) options += "," + flag;
+        if (mount.shifted) options += "," + id_shift(place);
+        // What the host mounts in there later would pass in, were nothing said.
+        options += mount.propagation.empty() ? (mount.recursive ? ",rprivate" : ",private") : "," + mount.propagation;
         options += facts.files.contains(mount.source) ? ",create=file" : ",create=dir";
         out.line("lxc.mount.entry", fmt::format("{} {} none {} 0 0", fstab_escaped(mount.source),
                                                 fstab_escaped(std::string_view(target).substr(1)), options));
@@ -138,7 +155,7 @@ struct Line {
     [[nodiscard]] std::string str() const { return fmt::format("{} = {}", key, value); }
 };
 
-bool read_mount(std::string_view value, Container& container) {
+bool read_mount(std::string_view value, const ConfigPlace& place, Container& container) {
     std::vector<std::string_view> words;
     for (const auto word : split(value, ' '))
         if (!word.empty()) words.push_back(word);
@@ -158,6 +175,14 @@ bool read_mount(std::string_view value, Container& container) {
             mount.optional = true;
         } else if (option == "create=dir" || option == "create=file") {
             creates = true;
+        } else if (is_one_of(mount_flags, option)) {
+            mount.flags.emplace(option);
+        } else if (is_one_of(propagations, option)) {
+            mount.propagation = option;
+        } else if (option == id_shift(place)) {
+            mount.shifted = true;
+        } else if (option == "private" || option == "rprivate") {
+            continue;
         } else {
             return false;
         }
@@ -181,7 +206,7 @@ std::optional<bool> flag(std::string_view text) {
 }
 
 /// True if the line is one of ours and its field had no value yet.
-bool read_field(const Line& line, Container& container) {
+bool read_field(const Line& line, const ConfigPlace& place, Container& container) {
     if (line.key == "lxc.rootfs.path" && line.value.starts_with("dir:"))
         return set_once(container.rootfs, std::optional(std::string(line.value.substr(4))));
     if (line.key == "lxc.environment") {
@@ -189,7 +214,7 @@ bool read_field(const Line& line, Container& container) {
         if (equals == std::string_view::npos || equals == 0) return false;
         return container.environment->emplace(line.value.substr(0, equals), line.value.substr(equals + 1)).second;
     }
-    if (line.key == "lxc.mount.entry") return read_mount(line.value, container);
+    if (line.key == "lxc.mount.entry") return read_mount(line.value, place, container);
     if (line.key == "lxc.start.auto") return set_once(container.autostart, flag(line.value));
     if (line.key == "lxc.start.order") return set_once(container.autostart_priority, parse_number(line.value));
     if (line.key == "lxc.start.delay") return set_once(container.autostart_delay, parse_number(line.value));
@@ -208,15 +233,6 @@ std::optional<std::string> common_idmap(const std::vector<Line>& maps) {
 
 }  // namespace
 
-std::string fstab_escaped(std::string_view path) {
-    std::string word;
-    for (const char c : path) {
-        if (c == ' ' || c == '\t' || c == '\\') word += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
-        else word += c;
-    }
-    return word;
-}
-
 Status check_path(std::string_view what, std::string_view path) {
     if (!path.starts_with('/'))
         return Error(ErrorCode::invalid, fmt::format("{} {} is not an absolute path", what, ctl::quoted(path)));
@@ -225,20 +241,6 @@ Status check_path(std::string_view what, std::string_view path) {
     for (const auto part : split(path, '/'))
         if (part == "..") return Error(ErrorCode::invalid, fmt::format("{} {} steps up by \"..\"", what, ctl::quoted(path)));
     return ok();
-}
-
-std::string fstab_unescaped(std::string_view word) {
-    const auto octal = [&](std::size_t at) { return at < word.size() && word[at] >= '0' && word[at] <= '7'; };
-    std::string path;
-    for (std::size_t i = 0; i < word.size(); ++i) {
-        if (word[i] == '\\' && octal(i + 1) && octal(i + 2) && octal(i + 3)) {
-            path += static_cast<char>((word[i + 1] - '0') * 64 + (word[i + 2] - '0') * 8 + (word[i + 3] - '0'));
-            i += 3;
-        } else {
-            path += word[i];
-        }
-    }
-    return path;
 }
 
 std::string seccomp_path(const ConfigPlace& place) {
@@ -252,6 +254,9 @@ Result<MountSpec> parse_mount(std::string_view target, std::string_view text) {
         if (words[i] == "ro") mount.read_only = true;
         else if (words[i] == "rbind") mount.recursive = true;
         else if (words[i] == "optional") mount.optional = true;
+        else if (words[i] == "shift") mount.shifted = true;
+        else if (is_one_of(propagations, words[i]) && mount.propagation.empty()) mount.propagation = words[i];
+        else if (is_one_of(mount_flags, words[i])) mount.flags.emplace(words[i]);
         else
             return Error(ErrorCode::invalid,
                          fmt::format("mount {} has the unknown option {}", ctl::quoted(target), ctl::quoted(words[i])));
@@ -263,8 +268,14 @@ Result<MountSpec> parse_mount(std::string_view target, std::string_view text) {
 }
 
 std::string mount_text(const MountSpec& mount) {
-    return fmt::format("{}{}{}{}", fstab_escaped(mount.source), mount.read_only ? " ro" : "",
-                       mount.recursive ? " rbind" : "", mount.optional ? " optional" : "");
+    std::string text = fstab_escaped(mount.source);
+    if (mount.read_only) text += " ro";
+    if (mount.recursive) text += " rbind";
+    if (mount.optional) text += " optional";
+    if (mount.shifted) text += " shift";
+    if (!mount.propagation.empty()) text += " " + mount.propagation;
+    for (const auto& flag : mount.flags) text += " " + flag;
+    return text;
 }
 
 Result<std::string> render_config(const Container& container, std::string_view mark, const ConfigPlace& place,
@@ -284,7 +295,7 @@ Result<std::string> render_config(const Container& container, std::string_view m
     else if (!container.seccomp && facts.seccomp) out.whole(policy_line(common_policy));
     out.text(own_lines(container, {"seccomp", "kernel_modules", "stop_priority", "stop_timeout", "ephemeral"}));
     if (container.environment) CTL_TRY(write_environment(out, *container.environment));
-    if (container.mounts) CTL_TRY(write_mounts(out, *container.mounts, facts));
+    if (container.mounts) CTL_TRY(write_mounts(out, *container.mounts, place, facts));
     out.text(own_lines(container, {"devices"}));
     CTL_ASSIGN(const auto nodes, device_lines(container, place));
     for (const auto line : split(nodes, '\n'))
@@ -339,7 +350,7 @@ ParsedConfig parse_config(std::string_view text, const ConfigPlace& place) {
         for (const auto& map : maps) container.raw->push_back(map.str());
     const auto standard = all_standard_lines(place, container.idmap == "none");
     for (const auto& line : lines)
-        if (!read_field(line, container) && !standard.contains(line.str())) container.raw->push_back(line.str());
+        if (!read_field(line, place, container) && !standard.contains(line.str())) container.raw->push_back(line.str());
     container.raw->insert(container.raw->end(), verbatim.begin(), verbatim.end());
     return parsed;
 }

@@ -35,6 +35,9 @@ struct MountSpec {
     bool read_only = false;
     bool recursive = false;
     bool optional = false;
+    bool shifted = false;           ///< the files' owners are seen as the container's
+    std::string propagation{};      ///< shared, rslave, …; empty: nothing mounted later passes in or out
+    std::set<std::string> flags{};  ///< noexec, nosuid, …
 
     bool operator==(const MountSpec&) const = default;
 };
@@ -47,12 +50,8 @@ struct MountSpec {
 [[nodiscard]] Result<MountSpec> parse_mount(std::string_view target, std::string_view text);
 /// The value of a member of Container::mounts.
 [[nodiscard]] std::string mount_text(const MountSpec& mount);
-/// As words of mount tables are written: blanks and backslashes as \ooo.
-[[nodiscard]] std::string fstab_escaped(std::string_view path);
 /// `invalid` unless it is absolute, without ".." and control characters; `what` names it in the message.
 [[nodiscard]] Status check_path(std::string_view what, std::string_view path);
-/// The reverse of fstab's \ooo.
-[[nodiscard]] std::string fstab_unescaped(std::string_view word);
 
 /// A liblxc config that makes exactly this container: the same input gives the same bytes. `invalid` for values that liblxc
 /// would read differently (line ends, blanks at the end), so nothing in a manifest can add a line of its own.

@@ -16,6 +16,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/mount_words.h"
 #include "base/process.h"
 #include "base/text.h"
 

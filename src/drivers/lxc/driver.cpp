@@ -25,6 +25,7 @@
 #include "drivers/lxc/facts.h"
 #include "drivers/lxc/limits.h"
 #include "drivers/lxc/modules.h"
+#include "drivers/lxc/mounts.h"
 #include "drivers/lxc/subordinate_ids.h"
 
 namespace ctl::drivers {
@@ -194,6 +195,7 @@ private:
             }
         CTL_TRY(check_ids(container));
         CTL_TRY(lxc::check_devices(container));
+        CTL_TRY(lxc::check_mounts(host_.paths.mount_helper(), container));
         CTL_TRY(lxc::check_limits(container, host_.cgroups));
         if (container.kernel_modules) CTL_TRY(lxc::check_modules(*container.kernel_modules));
         if (container.seccomp && !container.seccomp->empty() && ::access("/proc/sys/kernel/seccomp", F_OK) != 0)

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "base/mount_words.h"
 #include "base/process.h"
 #include "base/text.h"
 #include "base/tree.h"
@@ -25,15 +27,18 @@ std::string_view without_end_slash(std::string_view path) {
     return path;
 }
 
-/// Mount points of a process → are they writable. The last mount on a place is the one that is seen.
-std::map<std::string, bool> mount_points(pid_t process) {
-    std::map<std::string, bool> points;
+using Words = std::set<std::string, std::less<>>;
+
+/// Mount points of a process → their options. The last mount on a place is the one that is seen.
+std::map<std::string, Words> mount_points(pid_t process) {
+    std::map<std::string, Words> points;
     const auto table = read_file(fmt::format("/proc/{}/mountinfo", process));
     if (!table) return points;
     for (const auto line : split(*table, '\n')) {
         const auto words = split(line, ' ');
         if (words.size() < 6) continue;
-        points[fstab_unescaped(words[4])] = words[5].substr(0, 2) != "ro";
+        const auto options = split(words[5], ',');
+        points[fstab_unescaped(words[4])] = Words(options.begin(), options.end());
     }
     return points;
 }
@@ -68,7 +73,30 @@ Status check_way(const model::Container& container, const std::string& path) {
         .hint("write the path without links, as it is in the container");
 }
 
+/// The words of mount_text behind the source.
+std::string helper_options(const MountSpec& mount) {
+    const std::string text = mount_text(mount);
+    const std::size_t blank = text.find(' ');
+    if (blank == std::string::npos) return "-";
+    std::string options = text.substr(blank + 1);
+    std::replace(options.begin(), options.end(), ' ', ',');
+    return options;
+}
+
 }  // namespace
+
+Status check_mounts(const std::string& helper, const model::Container& container) {
+    if (!container.mounts) return ok();
+    for (const auto& [target, text] : *container.mounts) {
+        CTL_ASSIGN(const auto mount, parse_mount(target, text));
+        if (!mount.shifted || ::access(mount.source.c_str(), F_OK) != 0) continue;
+        if (auto shifts = run_helper({helper, "check", mount.source, helper_options(mount)}); !shifts)
+            return Error(ErrorCode::unsupported, fmt::format("disk {} can't have its ids shifted: {}", ctl::quoted(target),
+                                                             shifts.error().message()))
+                .hint("take out shift: true, or have the files on a file system that can: ext4, btrfs, xfs, tmpfs");
+    }
+    return ok();
+}
 
 Status check_mount_points(const model::Container& container) {
     if (container.mounts)
@@ -90,7 +118,10 @@ Mounts present_mounts(pid_t init, const Mounts& expected) {
             if (mount->optional && ::access(mount->source.c_str(), F_OK) != 0) present.emplace(target, text);
             continue;
         }
-        if (point->second) mount->read_only = false;
+        const Words& options = point->second;
+        mount->read_only = mount->read_only && options.contains("ro");
+        mount->shifted = mount->shifted && options.contains("idmapped");
+        std::erase_if(mount->flags, [&](const auto& flag) { return !options.contains(flag); });
         present.emplace(target, mount_text(*mount));
     }
     return present;
@@ -108,10 +139,8 @@ Status replug_mounts(const std::string& helper, pid_t init, const Mounts& from, 
     for (const auto& entry : to) {
         if (keeps(from, entry)) continue;
         CTL_ASSIGN(const auto mount, parse_mount(entry.first, entry.second));
-        std::string options = fmt::format("{}{}{}", mount.read_only ? ",ro" : "", mount.recursive ? ",rbind" : "",
-                                          mount.optional ? ",optional" : "");
-        options = options.empty() ? "-" : options.substr(1);
-        CTL_TRY(run_helper({helper, "add", pid, mount.source, std::string(without_end_slash(mount.target)), options}));
+        CTL_TRY(run_helper(
+            {helper, "add", pid, mount.source, std::string(without_end_slash(mount.target)), helper_options(mount)}));
     }
     return ok();
 }

@@ -35,8 +35,10 @@ Container full(const char* idmap = "0:100000:65536") {
     Container container = minimal(idmap);
     container.environment =
         Texts{{"PATH", "/bin:/usr/bin"}, {"EMPTY", ""}, {"QUOTED", "\"a\" 'b' \\ = # $x ${y}"}, {"NAME.with-dots", "é"}};
-    container.mounts =
-        Texts{{"/data", "/srv/da\\040ta"}, {"/with blank", "/srv/x ro rbind optional"}, {"/a\\b", "/srv/\\134y"}};
+    container.mounts = Texts{{"/data", "/srv/da\\040ta"},
+                             {"/with blank", "/srv/x ro rbind optional"},
+                             {"/a\\b", "/srv/\\134y"},
+                             {"/home", "/home shift rslave nodev nosuid"}};
     container.memory_limit = 1 << 30;
     container.process_limit = 100;
     container.cpu_set = "0-1,3";
@@ -121,8 +123,10 @@ TEST_CASE("a config names the namespaces, cgroups and limits of its container") 
                              "lxc.cgroup.cpu.shares = 1019",
                              "lxc.prlimit.nofile = 100:200",
                              "#= swappiness 0",
-                             "lxc.mount.entry = /srv/da\\040ta data none bind,create=file 0 0",
-                             "lxc.mount.entry = /srv/x with\\040blank none rbind,ro,optional,create=dir 0 0",
+                             "lxc.mount.entry = /srv/da\\040ta data none bind,private,create=file 0 0",
+                             "lxc.mount.entry = /home home none "
+                             "bind,nodev,nosuid,idmap=/run/ctl/namespaces/web/user,rslave,create=dir 0 0",
+                             "lxc.mount.entry = /srv/x with\\040blank none rbind,ro,optional,rprivate,create=dir 0 0",
                              "lxc.start.auto = 0"})
         CHECK_MESSAGE(has_line(text, line), line);
     CHECK(text.find("lxc.net.") == std::string::npos);
@@ -273,6 +277,9 @@ TEST_CASE("a mount has absolute paths without steps up and known options only") 
                                        {"/a\nb", "/srv"},
                                        {"/a", "/srv rw"},
                                        {"/a", "/srv  ro"},
+                                       {"/a", "/srv private"},
+                                       {"/a", "/srv slave shared"},
+                                       {"/a", "/srv idmap=/proc/1/ns/user"},
                                        {"/a", ""}}) {
         CAPTURE(escaped(target));
         CAPTURE(escaped(text));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <random>
 
+#include <fmt/format.h>
+
 #include "model/state_json.h"
 #include "stacks.h"
 
@@ -197,6 +199,24 @@ TEST_CASE("a bind mount keeps blanks in its source as one word") {
     const auto result = lowered_container(
         "{name: web, image: busybox, devices: {d: {type: disk, source: '/srv/a b', path: /data, readonly: true}}}");
     CHECK(object<Container>(result, "web").mounts->at("/data") == "/srv/a\\040b ro");
+}
+
+TEST_CASE("a disk's keys are words behind its source, those that change nothing are none") {
+    const auto mount = [](const std::string& keys, const std::string& config = "") {
+        const auto result = lowered_container(fmt::format(
+            "{{name: web, image: busybox, config: {{user.x: y{}}}, devices: {{d: {{type: disk, source: /s, path: /d{}}}}}}}",
+            config, keys));
+        return object<Container>(result, "web").mounts->at("/d");
+    };
+    CHECK(mount("") == "/s");
+    CHECK(mount(", shift: true") == "/s shift");
+    CHECK_MESSAGE(mount(", shift: true", ", security.privileged: true") == "/s", "it has the host's ids");
+    CHECK(mount(", propagation: rslave, recursive: true") == "/s rbind rslave");
+    CHECK(mount(", propagation: private, shift: false") == "/s");
+    CHECK(mount(", propagation: rprivate, raw.mount.options: \"nosuid, noexec,nosuid\"") == "/s noexec nosuid");
+    CHECK(mount(", readonly: true, raw.mount.options: ro") == "/s ro");
+    CHECK(mount(", required: false, shift: true, propagation: shared, raw.mount.options: \"ro,nodev\"") ==
+          "/s ro optional shift shared nodev");
 }
 
 TEST_CASE("a busybox container asks for DHCP on NICs without an address, unless its network mode is link-local") {

@@ -47,6 +47,24 @@ TEST_CASE("a good stack has no faults, whatever its layering") {
 )")) == "");
 }
 
+TEST_CASE("mount options of a disk are those that a directory can be given, and the root disk has none") {
+    const auto of = [](const std::string& keys) {
+        return faults(with("- {name: a, image: busybox, profiles: [base], devices: {d: {type: disk, " + keys + "}}}\n"));
+    };
+    CHECK(of("source: /s, path: /d, raw.mount.options: \"ro,nosuid, nodev ,noexec\"") == "");
+    for (const char* options : {"discard", "noatime", "idmap=container", "nosuid,create=dir", "suid"})
+        CHECK_MESSAGE(
+            of(std::string("source: /s, path: /d, raw.mount.options: \"") + options + "\"") == "14:bad-mount-option",
+            options);
+    const auto root = [](const std::string& keys) {
+        return faults(
+            with("- {name: a, image: busybox, devices: {r: {type: disk, path: /, pool: default, " + keys + "}}}\n"));
+    };
+    CHECK(root("propagation: private, shift: false") == "");
+    for (const char* keys : {"propagation: slave", "shift: true", "raw.mount.options: nodev"})
+        CHECK_MESSAGE(root(keys) == "14:root-disk-key", keys);
+}
+
 TEST_CASE("a fault in a profile is told once, not for each container that uses it") {
     CHECK(faults(R"(images: [{name: i, source: {type: busybox}}]
 profiles:
