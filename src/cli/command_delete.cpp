@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/find_resource.h"
 #include "cli/kinds.h"
 #include "cli/manifests.h"
 #include "cli/run.h"
@@ -17,20 +18,13 @@ struct DeleteOptions {
 };
 
 /// The resource a person means by "container/web", with the stack that applied it.
-Result<model::ResourceRef> find_resource(reconcile::Journal& journal, const std::string& text) {
+Result<model::ResourceRef> resource_of(reconcile::Journal& journal, const std::string& text) {
     const std::size_t slash = text.find('/');
     const auto kind = slash == std::string::npos ? std::nullopt : resource_kind(text.substr(0, slash));
     if (!kind)
         return Error(ErrorCode::invalid, fmt::format("{} is not KIND/NAME of a resource", ctl::quoted(text)))
             .hint("for example container/web or network/br0");
-    const std::string name = text.substr(slash + 1);
-    CTL_ASSIGN(const auto stacks, journal.stacks());
-    for (const auto& stack : stacks) {
-        CTL_ASSIGN(const auto resources, journal.resources(stack.name));
-        for (const auto& resource : resources)
-            if (resource.kind == *kind && resource.name == name) return model::ResourceRef{stack.name, *kind, name};
-    }
-    return Error(ErrorCode::not_found, fmt::format("no stack has applied {}", escaped(text))).hint("see: ctl get");
+    return find_resource(journal, *kind, text.substr(slash + 1));
 }
 
 ExitCode remove(const DeleteOptions& options, const GlobalOptions& global) {
@@ -42,7 +36,7 @@ ExitCode remove(const DeleteOptions& options, const GlobalOptions& global) {
     if (!options.resource.empty()) {
         return run_plan(options.run, global,
                         [&](const reconcile::Environment& environment, std::stop_token stop) -> Result<reconcile::Prepared> {
-                            CTL_ASSIGN(const auto resource, find_resource(environment.journal, options.resource));
+                            CTL_ASSIGN(const auto resource, resource_of(environment.journal, options.resource));
                             return reconcile::prepare_delete_resource(environment, resource, prepare_options,
                                                                       std::move(stop));
                         });

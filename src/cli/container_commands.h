@@ -9,5 +9,7 @@ namespace ctl::cli {
 void add_exec_command(Program program);
 void add_console_command(Program program);
 void add_logs_command(Program program);
+/// start, stop, restart, freeze and unfreeze.
+void add_hand_commands(Program program);
 
 }  // namespace ctl::cli

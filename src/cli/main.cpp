@@ -42,6 +42,7 @@ int run(int argc, char** argv) {
     ctl::cli::add_delete_command(program);
     ctl::cli::add_get_command(program);
     ctl::cli::add_info_command(program);
+    ctl::cli::add_hand_commands(program);
     ctl::cli::add_exec_command(program);
     ctl::cli::add_console_command(program);
     ctl::cli::add_logs_command(program);

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "diff/bonds.h"
 #include "diff/fields.h"
+#include "diff/held.h"
 #include "diff/policy.h"
 
 namespace ctl::diff {
@@ -315,6 +316,19 @@ private:
 
 }  // namespace
 
-Output diff(const Input& input) { return Differ(input).run(); }
+Output diff(const Input& input) {
+    Diagnostics notes;
+    const auto desired = with_held_states(input, notes);
+    if (!desired) return Differ(input).run();
+    const Input held{.desired = *desired,
+                     .observed = input.observed,
+                     .recorded = input.recorded,
+                     .others = input.others,
+                     .stack = input.stack,
+                     .on_restart_needed = input.on_restart_needed};
+    Output output = Differ(held).run();
+    output.diagnostics.append(notes);
+    return output;
+}
 
 }  // namespace ctl::diff

@@ -112,6 +112,10 @@ void write_entry_members(Writer& out, const Entry& entry) {
         write(out, "borrowed");
         out.Bool(true);
     }
+    if (entry.held) {
+        write(out, "held");
+        out.Bool(true);
+    }
     if (entry.lifecycle != Lifecycle{}) {
         write(out, "lifecycle");
         out.StartObject();
@@ -206,6 +210,7 @@ Result<Entry> read_entry(ObjectKind kind, const rapidjson::Value& json) {
     for (const Mark candidate : {Mark::begun, Mark::unnamed, Mark::complete})
         if (mark == mark_name(candidate)) entry.mark = candidate;
     entry.borrowed = bool_member(json, "borrowed", false);
+    entry.held = bool_member(json, "held", false);
     if (const auto life = json.FindMember("lifecycle"); life != json.MemberEnd() && life->value.IsObject()) {
         entry.lifecycle.prevent_destroy = bool_member(life->value, "prevent_destroy", false);
         entry.lifecycle.prune = bool_member(life->value, "prune", true);

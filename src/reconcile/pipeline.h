@@ -1,5 +1,6 @@
 #pragma once
 
+#include "diff/diff.h"
 #include "reconcile/reconciler.h"
 
 // The passes that every way to a plan shares; see reconciler.h for who calls them.
@@ -18,6 +19,12 @@ struct Wish {
 };
 
 [[nodiscard]] Result<Memory> recall(const Environment& environment, const std::string& stack);
+
+/// Observe and recover: all of a Prepared but its plan. What lowering found may have made it inapplicable already.
+[[nodiscard]] Result<Prepared> look_around(const Environment& environment, Wish wish, const PrepareOptions& options,
+                                           std::stop_token stop);
+/// Makes these changes its plan; their findings forbid it or are to be read beside it.
+[[nodiscard]] Status put_in_order(Prepared& prepared, diff::Output output);
 
 /// Observe, recover, guard, diff, order.
 [[nodiscard]] Result<Prepared> plan_towards(const Environment& environment, Wish wish, const PrepareOptions& options,

@@ -155,6 +155,7 @@ private:
                 parts.make = add_step(change, Verb::create);
                 break;
             case Verb::forget: parts.leave = add_step(change, Verb::forget); break;
+            case Verb::stop: parts.stop = add_step(change, Verb::stop); break;
             default:
                 parts.make = add_step(change, change.verb);
                 if (parts.stop != nothing) start_again(steps_[parts.make]);

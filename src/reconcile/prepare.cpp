@@ -140,8 +140,8 @@ Result<Memory> recall(const Environment& environment, const std::string& stack) 
     return memory;
 }
 
-Result<Prepared> plan_towards(const Environment& environment, Wish wish, const PrepareOptions& options,
-                              std::stop_token stop) {
+Result<Prepared> look_around(const Environment& environment, Wish wish, const PrepareOptions& options,
+                             std::stop_token stop) {
     Prepared prepared;
     prepared.stack = wish.stack;
     prepared.plan.stack = wish.stack;
@@ -153,7 +153,6 @@ Result<Prepared> plan_towards(const Environment& environment, Wish wish, const P
     sort_findings(prepared, wish.diagnostics);
     if (!prepared.is_applicable()) return prepared;
 
-    CTL_ASSIGN(const auto others, environment.journal.others(prepared.stack));
     CTL_ASSIGN(const auto unfinished, unfinished_of(environment.journal, prepared.stack));
     CTL_TRY(look(environment, options, ids_of_interest(prepared, unfinished), prepared, std::move(stop)));
     model::add_followed_routes(prepared.desired, wish.followed, prepared.observed);
@@ -164,18 +163,30 @@ Result<Prepared> plan_towards(const Environment& environment, Wish wish, const P
         prepared.recorded.insert_or_assign(id, entry);
         prepared.observed.emplace(id, std::move(entry));
     }
-    CTL_TRY(guard_empty_stack(prepared, options));
+    return prepared;
+}
 
-    auto output = compare(prepared, others, options);
-    if (options.keep_data && std::any_of(output.changes.begin(), output.changes.end(), loses_data)) {
-        hold_back_data(prepared, output.changes);
-        output = compare(prepared, others, options);
-    }
+Status put_in_order(Prepared& prepared, diff::Output output) {
     auto notes = std::move(prepared.plan.notes);
     CTL_ASSIGN(prepared.plan, make_plan(prepared.stack, std::move(output.changes)));
     notes.append(prepared.plan.notes);
     prepared.plan.notes = std::move(notes);
     sort_findings(prepared, output.diagnostics);
+    return ok();
+}
+
+Result<Prepared> plan_towards(const Environment& environment, Wish wish, const PrepareOptions& options,
+                              std::stop_token stop) {
+    CTL_ASSIGN(auto prepared, look_around(environment, std::move(wish), options, std::move(stop)));
+    if (!prepared.is_applicable()) return prepared;
+    CTL_TRY(guard_empty_stack(prepared, options));
+    CTL_ASSIGN(const auto others, environment.journal.others(prepared.stack));
+    auto output = compare(prepared, others, options);
+    if (options.keep_data && std::any_of(output.changes.begin(), output.changes.end(), loses_data)) {
+        hold_back_data(prepared, output.changes);
+        output = compare(prepared, others, options);
+    }
+    CTL_TRY(put_in_order(prepared, std::move(output)));
     return prepared;
 }
 

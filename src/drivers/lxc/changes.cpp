@@ -14,6 +14,7 @@
 #include "drivers/lxc/config_file.h"
 #include "drivers/lxc/devices.h"
 #include "drivers/lxc/facts.h"
+#include "drivers/lxc/held.h"
 #include "drivers/lxc/limits.h"
 #include "drivers/lxc/modules.h"
 #include "drivers/lxc/mounts.h"
@@ -50,7 +51,7 @@ public:
             case Verb::adopt: return adopt();
             case Verb::forget: return forget();
             case Verb::remove: return remove();
-            case Verb::stop: return text_ ? stop() : ok();
+            case Verb::stop: return text_ ? stop_as_asked() : ok();
             case Verb::replace: break;
         }
         return Error(ErrorCode::internal, "the lxc driver was asked to replace a container in one step");
@@ -115,6 +116,7 @@ private:
             if (needs_restart()) CTL_TRY(stop());
             else CTL_TRY(apply_live(next));
         }
+        if (names_state()) CTL_TRY(keep_purpose(wanted_state()));
         return bring_to(wanted_state());
     }
 
@@ -132,6 +134,22 @@ private:
 
     Status stop() { return stop_container(name_, host_.paths, host_.monitors, host_.cgroups); }
 
+    /// A stop may be a person's wish, and come with the time that the container has for it.
+    Status stop_as_asked() {
+        if (!change_.desired) return stop();
+        if (wanted().state == ContainerState::stopped) CTL_TRY(keep_purpose(ContainerState::stopped));
+        if (!wanted().stop_timeout) return stop();
+        return stop_container(name_, host_.paths, host_.monitors, host_.cgroups,
+                              std::chrono::seconds(*wanted().stop_timeout));
+    }
+
+    [[nodiscard]] bool names_state() const { return !change_.fields.empty() && touches("state"); }
+
+    /// Before the state itself: a mark of a state that the container isn't in means nothing.
+    [[nodiscard]] Status keep_purpose(ContainerState state) const {
+        return change_.desired->held ? hold(host_.paths, name_, state) : release(host_.paths, name_);
+    }
+
     Status remove() {
         CTL_TRY(stop());
         const Paths& paths = host_.paths;
@@ -143,7 +161,8 @@ private:
               path_aside(paths.started(name_)).native(), paths.started(name_), path_aside(paths.seccomp(name_)).native(),
               paths.seccomp(name_), paths.log(name_), paths.console(name_), paths.console(name_) + ".1", paths.lock(name_),
               seed_file(paths.unfinished(name_)), path_aside(seed_file(paths.unfinished(name_))).native(),
-              seed_file(directory()), path_aside(seed_file(directory())).native(), paths.config(name_)})
+              seed_file(directory()), path_aside(seed_file(directory())).native(), paths.held(name_),
+              path_aside(paths.held(name_)).native(), paths.config(name_)})
             if (::unlink(file.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR)
                 return system_error(errno, fmt::format("delete {}", file));
         ::rmdir(paths.unfinished(name_).c_str());

@@ -3,6 +3,7 @@
 #include "drivers/lxc/changes.h"
 #include "drivers/lxc/config_file.h"
 #include "drivers/lxc/devices.h"
+#include "drivers/lxc/held.h"
 #include "drivers/lxc/limits.h"
 #include "drivers/lxc/mounts.h"
 #include "drivers/lxc/seed.h"
@@ -50,6 +51,7 @@ Result<model::Entry> observe_container(const Host& host, const std::string& name
         entry.mark = model::Mark::complete;
         entry.owner = *std::move(owner);
     }
+    entry.held = held_state(host.paths, name) == parsed.container.state;
     entry.object = std::move(parsed.container);
     return entry;
 }

@@ -11,6 +11,8 @@ using drivers::is_container_name;
 
 /// What only the driver of containers knows of their files.
 struct Paths : ContainerFiles {
+    /// The state that a person holds it in; see held.h.
+    [[nodiscard]] std::string held(const std::string& name) const { return directory(name) + "/held"; }
     /// A container that is being made; renamed to directory() when it is whole.
     [[nodiscard]] std::string unfinished(const std::string& name) const { return lxcpath + "/.new-" + name; }
     [[nodiscard]] std::string seccomp(const std::string& name) const { return seccomp_path(place(name)); }

@@ -23,7 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto start_deadline = 60s;
-constexpr std::chrono::seconds shutdown_patience = 10s;
+constexpr std::chrono::seconds usual_patience = 10s;
 
 /// busybox asks all processes to end and then sleeps for two seconds, whether any is left or not. Once it has been alone for
 /// three looks there is nothing to wait for. Any other init may be busy on its own account.
@@ -63,7 +63,7 @@ void forget_start(const std::string& name, const Paths& paths) {
 
 std::chrono::seconds patience_for(const std::string& config, const ConfigPlace& place) {
     const auto timeout = parse_config(config, place).container.stop_timeout;
-    return timeout ? std::chrono::seconds(*timeout) : shutdown_patience;
+    return timeout ? std::chrono::seconds(*timeout) : usual_patience;
 }
 
 }  // namespace
@@ -93,14 +93,15 @@ Status start_container(const std::string& name, const Paths& paths, const Monito
     return error;
 }
 
-Status stop_container(const std::string& name, const Paths& paths, const Monitors& monitors, const Cgroups& cgroups) {
+Status stop_container(const std::string& name, const Paths& paths, const Monitors& monitors, const Cgroups& cgroups,
+                      std::optional<std::chrono::seconds> patience) {
     if (monitors.is_running(name)) {
         if (cgroups.is_frozen(name)) CTL_TRY(cgroups.set_frozen(name, false));
         auto config = read_file(paths.started(name));
         if (!config) config = read_file(paths.config(name));
         BusyboxHalt halt(name, cgroups);
-        const auto patience = config ? patience_for(*config, paths.place(name)) : shutdown_patience;
-        CTL_TRY(monitors.stop(name, config ? halt_signal_in(*config) : SIGPWR, patience,
+        const auto own_patience = config ? patience_for(*config, paths.place(name)) : usual_patience;
+        CTL_TRY(monitors.stop(name, config ? halt_signal_in(*config) : SIGPWR, patience.value_or(own_patience),
                               [&](pid_t init) { return halt.is_over(init); }));
     }
     CTL_TRY(cgroups.remove(name));

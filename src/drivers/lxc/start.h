@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,10 +17,10 @@ namespace ctl::drivers::lxc {
 [[nodiscard]] Status start_container(const std::string& name, const Paths& paths, const Monitors& monitors,
                                      const Cgroups& cgroups);
 
-/// Asks the container's init to shut down, kills it after its stop_timeout, or 10 s, and waits for the end of it. Leaves no
-/// cgroup.
+/// Asks the container's init to shut down, kills it after `patience` (absent: its stop_timeout, or 10 s), and waits for the end
+/// of it. Leaves no cgroup.
 [[nodiscard]] Status stop_container(const std::string& name, const Paths& paths, const Monitors& monitors,
-                                    const Cgroups& cgroups);
+                                    const Cgroups& cgroups, std::optional<std::chrono::seconds> patience = {});
 
 /// The message of the first error in a log of liblxc's, without time and place; empty if there is none.
 [[nodiscard]] std::string first_error(std::string_view log);
