@@ -46,6 +46,8 @@ int run(int argc, char** argv) {
     ctl::cli::add_exec_command(program);
     ctl::cli::add_console_command(program);
     ctl::cli::add_logs_command(program);
+    ctl::cli::add_cp_command(program);
+    ctl::cli::add_top_command(program);
     ctl::cli::add_describe_command(program);
     ctl::cli::add_graph_command(program);
     ctl::cli::add_watch_command(program);

@@ -1,13 +1,13 @@
 #include "cli/network_report.h"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
 #include "base/text.h"
+#include "cli/counters.h"
 #include "cli/table.h"
 #include "model/state_json.h"
 
@@ -94,33 +94,6 @@ std::vector<std::string> stale_ports(const HostState& observed, const std::strin
         if (find_object<Link>(observed, id.name) == nullptr && is_on(observed, *port, network)) names.push_back(id.name);
     }
     return names;
-}
-
-const drivers::Facts* facts_of(const FactsByObject& facts, const ObjectId& id) {
-    const auto it = facts.find(id);
-    return it != facts.end() ? &it->second : nullptr;
-}
-
-/// "1.5 MB": SI units, as LXD prints them.
-std::string bytes_text(std::int64_t bytes) {
-    constexpr std::array units{"B", "kB", "MB", "GB", "TB", "PB"};
-    auto value = static_cast<double>(bytes);
-    std::size_t unit = 0;
-    while (value >= 1000 && unit + 1 < units.size()) {
-        value /= 1000;
-        ++unit;
-    }
-    return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
-}
-
-/// "1.5 MB in 1200 packets", or "-" when the link has told nothing.
-std::string traffic(const drivers::Facts* facts, const std::string& direction) {
-    if (facts == nullptr) return "-";
-    const auto bytes = facts->find(direction + "_bytes");
-    const auto packets = facts->find(direction + "_packets");
-    if (bytes == facts->end() || packets == facts->end()) return "-";
-    return fmt::format("{} in {} packets", bytes_text(std::get<std::int64_t>(bytes->second)),
-                       model::to_text(packets->second));
 }
 
 std::vector<std::string> leases_of(const NetworkReport& report, const FactsByObject& facts) {

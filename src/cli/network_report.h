@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "drivers/api/driver.h"
+#include "cli/counters.h"
 #include "model/host_state.h"
 
 namespace ctl::cli {
@@ -41,7 +41,6 @@ struct NetworkReport {
 /// The objects whose facts to_text() and to_json() want.
 [[nodiscard]] std::set<model::ObjectId> interesting(const NetworkReport& report);
 
-using FactsByObject = std::map<model::ObjectId, drivers::Facts>;
 [[nodiscard]] std::string to_text(const NetworkReport& report, const FactsByObject& facts);
 /// One object, "format": "ctl.network/1".
 [[nodiscard]] std::string to_json(const NetworkReport& report, const FactsByObject& facts);

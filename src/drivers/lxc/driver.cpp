@@ -27,6 +27,7 @@
 #include "drivers/lxc/modules.h"
 #include "drivers/lxc/mounts.h"
 #include "drivers/lxc/subordinate_ids.h"
+#include "drivers/lxc/usage.h"
 
 namespace ctl::drivers {
 
@@ -121,6 +122,16 @@ public:
             work();
         }
         host_.cgroups.tidy();
+    }
+
+    [[nodiscard]] Result<std::map<model::ObjectId, Facts>> facts(const std::set<model::ObjectId>& ids,
+                                                                 std::stop_token /*stop*/) override {
+        std::map<model::ObjectId, Facts> found;
+        for (const auto& id : ids) {
+            if (id.kind != ObjectKind::container || !lxc::is_container_name(id.name)) continue;
+            if (auto facts = lxc::usage_of(host_, id.name); !facts.empty()) found.emplace(id, std::move(facts));
+        }
+        return found;
     }
 
     [[nodiscard]] std::vector<EventSource> events() override {
