@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cli/ansible.h"
 #include "cli/commands.h"
 #include "cli/kinds.h"
 #include "cli/listing.h"
@@ -64,6 +65,10 @@ ExitCode get(const GetOptions& options, const GlobalOptions& global) {
                    ctl::quoted(options.kind));
         return ExitCode::usage;
     }
+    if (options.format == "ansible" && kind != "Container") {
+        fmt::print(stderr, "error: an inventory is of containers: ctl get containers -o ansible\n");
+        return ExitCode::usage;
+    }
     auto session = Session::open(global);
     if (!session) return fail(session.error());
     if (kind == "Stack") return print_stacks(*session);
@@ -85,6 +90,7 @@ ExitCode get(const GetOptions& options, const GlobalOptions& global) {
         all.insert(all.end(), items.begin(), items.end());
     }
     if (options.format == "json") fmt::print("{}\n", items_to_json(all));
+    if (options.format == "ansible") fmt::print("{}\n", items_to_ansible(all));
     if (options.format == "yaml") fmt::print("{}", items_to_yaml(all));
     if (!options.name.empty() && all.empty())
         return fail(Error(ErrorCode::not_found,
@@ -99,8 +105,8 @@ void add_get_command(Program program) {
     auto options = std::make_shared<GetOptions>();
     command->add_option("kind", options->kind, "containers, networks, images, pools, volumes or stacks");
     command->add_option("name", options->name, "Only this one");
-    command->add_option("-o,--output", options->format, "table, wide, yaml or json")
-        ->check(CLI::IsMember({"table", "wide", "yaml", "json"}))
+    command->add_option("-o,--output", options->format, "table, wide, yaml, json, or ansible (an inventory of containers)")
+        ->check(CLI::IsMember({"table", "wide", "yaml", "json", "ansible"}))
         ->capture_default_str();
     command->callback([program, options] { program.exit_code = get(*options, program.options); });
 }
