@@ -8,6 +8,7 @@
 #include "model/cloud_init.h"
 #include "model/lower_instance.h"
 #include "model/lowering.h"
+#include "model/proxy.h"
 #include "model/raw_lxc.h"
 #include "model/value_types.h"
 
@@ -61,6 +62,7 @@ public:
         entry.needs = std::move(needs_);
         entry.places = std::move(places_);
         entry.lifecycle = lifecycle();
+        lower_proxies(lowering_, container_);
     }
 
 private:

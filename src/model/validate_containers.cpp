@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "model/cloud_init.h"
 #include "model/nic_types.h"
+#include "model/proxy.h"
 #include "model/resolve.h"
 #include "model/validation.h"
 #include "model/value_types.h"
@@ -215,6 +216,7 @@ void validate_containers(Validation& validation) {
         validate_nic_gateways(validation, container);
         check_depends_on(validation, container, dependencies);
         for (const auto& [name, device] : container.devices) {
+            if (device.type.text == "proxy" && !device.is_override) validate_proxy(validation, container, name, device);
             if (device.type.text != "nic" || device.is_override) continue;
             const std::string user = fmt::format("device {} of container {}", quoted(name), quoted(container.name.text));
             uniqueness.add_nic(user, device);
