@@ -14,6 +14,7 @@
 
 #include "base/text.h"
 #include "base/tree.h"
+#include "base/tree_written.h"
 
 namespace ctl {
 
@@ -26,6 +27,8 @@ struct Copy {
     const CopyOptions& options;
     CopyTotals totals;
     std::map<std::pair<dev_t, ino_t>, std::string> linked;  ///< where files with several names were put first
+    bool overlay = false;                                   ///< trusted.overlay.* too
+    bool live = false;                                      ///< see WrittenTreeOptions
 };
 
 /// A file capability's value with its root id shifted. Version 2 means root id 0 and has none written.
@@ -46,7 +49,7 @@ std::string shift_capability(std::string value, const IdShift& shift) {
     return value;
 }
 
-Result<std::map<std::string, std::string>> read_xattrs(int fd) {
+Result<std::map<std::string, std::string>> read_xattrs(int fd, bool overlay = false) {
     std::map<std::string, std::string> found;
     ssize_t size = ::flistxattr(fd, nullptr, 0);
     if (size < 0 && errno == EOPNOTSUPP) return found;
@@ -56,7 +59,7 @@ Result<std::map<std::string, std::string>> read_xattrs(int fd) {
     if (size < 0) return system_error(errno, "list extended attributes");
     list.resize(static_cast<std::size_t>(size));
     for (const auto piece : split(list, '\0')) {
-        if (!is_kept_xattr(piece)) continue;
+        if (!is_kept_xattr(piece) && !(overlay && piece.starts_with("trusted.overlay."))) continue;
         const std::string name(piece);
         std::string value(65536, '\0');
         const ssize_t got = ::fgetxattr(fd, name.c_str(), value.data(), value.size());
@@ -107,11 +110,11 @@ Status copy_content(int from, int to, off_t size) {
 }
 
 /// Owner before mode and capabilities: changing the owner takes set-id bits and capabilities away.
-Status copy_attributes(int from, int to, const struct stat& info, const CopyOptions& options) {
-    const IdShift shift = options.shift.value_or(IdShift{});
+Status copy_attributes(const Copy& copy, int from, int to, const struct stat& info) {
+    const IdShift shift = copy.options.shift.value_or(IdShift{});
     if (::fchown(to, shift(info.st_uid), shift(info.st_gid)) != 0) return system_error(errno, "change owner");
     if (::fchmod(to, info.st_mode & 07777) != 0) return system_error(errno, "change mode");
-    CTL_ASSIGN(const auto xattrs, read_xattrs(from));
+    CTL_ASSIGN(const auto xattrs, read_xattrs(from, copy.overlay));
     for (const auto& [name, value] : xattrs) {
         const std::string put = name == capability_xattr ? shift_capability(value, shift) : value;
         if (::fsetxattr(to, name.c_str(), put.data(), put.size(), 0) != 0 && errno != EOPNOTSUPP)
@@ -191,7 +194,7 @@ Status copy_entry(Copy& copy, int from, int to, const std::string& name, const s
     }());
     CTL_TRY(copy_content(source.get(), target.get(), info.st_size));
     copy.totals.bytes += info.st_size;
-    return copy_attributes(source.get(), target.get(), info, copy.options);
+    return copy_attributes(copy, source.get(), target.get(), info);
 }
 
 Status copy_directory(Copy& copy, int from, int to, const std::string& path, unsigned depth) {
@@ -203,11 +206,11 @@ Status copy_directory(Copy& copy, int from, int to, const std::string& path, uns
     for (const auto& name : names) {
         const std::string below = path.empty() ? name : path + "/" + name;
         auto copied = copy_entry(copy, from, to, name, below, depth);
-        if (copied) continue;
+        if (copied || (copy.live && copied.error().code() == ErrorCode::not_found)) continue;
         if (!copied.error().context().empty()) return std::move(copied).error();
         return std::move(copied).error().while_(fmt::format("copying {}", ctl::quoted(below)));
     }
-    return copy_attributes(from, to, info, copy.options);
+    return copy_attributes(copy, from, to, info);
 }
 
 /// The entry itself, whatever its kind, reached without following it.
@@ -257,9 +260,16 @@ bool is_kept_xattr(std::string_view name) {
 }
 
 Result<CopyTotals> copy_tree(int from, int to, const CopyOptions& options) {
-    Copy copy{to, options, {}, {}};
+    Copy copy{to, options, {}, {}, false, false};
     CTL_TRY(copy_directory(copy, from, to, "", 0));
     return copy.totals;
+}
+
+Status copy_written_tree(int from, int to, const WrittenTreeOptions& options) {
+    CopyOptions copied;
+    copied.shift = options.shift;
+    Copy copy{to, copied, {}, {}, true, options.live};
+    return copy_directory(copy, from, to, "", 0);
 }
 
 Status shift_tree(int directory, const IdShift& shift) {

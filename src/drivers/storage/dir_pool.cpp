@@ -20,6 +20,7 @@
 #include "drivers/storage/disk.h"
 #include "drivers/storage/mounts.h"
 #include "drivers/storage/pool_images.h"
+#include "drivers/storage/snapshot.h"
 #include "drivers/storage/volume.h"
 
 namespace ctl::drivers::storage {
@@ -311,8 +312,11 @@ Status sweep_pool(const std::string& state_dir, const std::string& name) {
         if (!directory && errno == ENOENT) continue;
         if (!directory) return system_error(errno, fmt::format("open directory {}", ctl::quoted(path)));
         CTL_ASSIGN(const auto names, directory_names(directory.get()));
-        for (const auto& left : names)
+        for (const auto& left : names) {
             if (left.starts_with(aside_prefix)) CTL_TRY(remove_volume_directory(*backend, directory.get(), path, left));
+            else if (const auto volume = open_beneath(directory.get(), left, O_RDONLY | O_DIRECTORY))
+                CTL_TRY(sweep_volume(*backend, volume->get()));
+        }
     }
     return ok();
 }

@@ -10,9 +10,11 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "diff/restore.h"
 #include "drivers/api/store.h"
 #include "drivers/storage/dir_pool.h"
 #include "drivers/storage/pool_images.h"
+#include "drivers/storage/snapshot.h"
 #include "drivers/storage/volume.h"
 
 namespace ctl::drivers {
@@ -41,12 +43,14 @@ private:
     Status apply_one(const Change& change);
     Status apply_pool(const Change& change);
     Status apply_volume(const Change& change);
+    Status apply_snapshot(const Change& change);
     Status sweep(std::span<const Change> changes);
 
     std::string state_dir_;
     storage::UserNamespaces namespaces_;
-    DriverInfo info_{
-        "storage", "storage pools and volumes, in directories and on btrfs", {ObjectKind::pool, ObjectKind::volume}};
+    DriverInfo info_{"storage",
+                     "storage pools, volumes and their snapshots, in directories and on btrfs",
+                     {ObjectKind::pool, ObjectKind::volume, ObjectKind::snapshot}};
 };
 
 std::string pool_of(const model::ObjectId& id) { return id.name.substr(0, id.name.find('/')); }
@@ -64,7 +68,7 @@ Result<model::HostState> StorageDriver::observe(const Interest& interest, std::s
     if (!interest.all) {
         std::set<std::string> named;
         for (const auto& id : interest.ids)
-            if (id.kind == ObjectKind::volume) named.insert(pool_of(id));
+            if (id.kind != ObjectKind::pool) named.insert(pool_of(id));
         std::erase_if(pools, [&](const std::string& pool) { return !named.contains(pool); });
     }
     for (const auto& pool : pools) CTL_TRY(storage::observe_volumes(state_dir_, pool, found));
@@ -84,6 +88,9 @@ std::vector<Error> StorageDriver::preflight(std::span<const Change> changes) {
         if ((change.verb == Verb::create || change.verb == Verb::update) && change.desired) {
             if (change.id.kind == ObjectKind::pool) {
                 outcome = storage::check_pool(state_dir_, *change.desired, change.id.name);
+            } else if (change.id.kind == ObjectKind::snapshot) {
+                if (const auto place = storage::SnapshotPlace::parse(state_dir_, change.id.name); !place)
+                    outcome = place.error();
             } else if (const auto place = storage::VolumePlace::parse(state_dir_, change.id.name); !place) {
                 outcome = place.error();
             }
@@ -118,7 +125,10 @@ Status StorageDriver::apply_volume(const Change& change) {
     };
     switch (change.verb) {
         case Verb::create: return storage::create_volume(place, *change.desired, namespaces_);
-        case Verb::update: return storage::update_volume(place, wanted(), namespaces_);
+        case Verb::update:
+            if (const std::string snapshot = diff::restored_snapshot(change); !snapshot.empty())
+                return storage::restore_snapshot({place, snapshot}, wanted(), namespaces_);
+            return storage::update_volume(place, wanted(), namespaces_);
         case Verb::adopt:
             CTL_TRY(storage::mark_volume(place, &change.desired->owner));
             return storage::update_volume(place, wanted(), namespaces_);
@@ -130,8 +140,24 @@ Status StorageDriver::apply_volume(const Change& change) {
     return Error(ErrorCode::internal, fmt::format("a volume knows no {}", diff::to_string(change.verb)));
 }
 
+Status StorageDriver::apply_snapshot(const Change& change) {
+    CTL_ASSIGN(const auto place, storage::SnapshotPlace::parse(state_dir_, change.id.name));
+    switch (change.verb) {
+        case Verb::create: return storage::create_snapshot(place, *change.desired);
+        case Verb::update: return storage::update_snapshot(place, *change.desired);
+        case Verb::remove: return storage::remove_snapshot(place, owner_of(change));
+        // It is marked by its volume.
+        case Verb::adopt:
+        case Verb::forget: return ok();
+        case Verb::replace:
+        case Verb::stop: break;
+    }
+    return Error(ErrorCode::internal, fmt::format("a snapshot knows no {}", diff::to_string(change.verb)));
+}
+
 Status StorageDriver::apply_one(const Change& change) {
-    return change.id.kind == ObjectKind::pool ? apply_pool(change) : apply_volume(change);
+    if (change.id.kind == ObjectKind::pool) return apply_pool(change);
+    return change.id.kind == ObjectKind::snapshot ? apply_snapshot(change) : apply_volume(change);
 }
 
 /// What an interrupted run left in the pools that are worked on now.

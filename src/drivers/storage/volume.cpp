@@ -14,11 +14,11 @@
 #include "base/text.h"
 #include "base/tree.h"
 #include "drivers/api/mark.h"
-#include "drivers/api/store.h"
 #include "drivers/storage/clone.h"
 #include "drivers/storage/dir_pool.h"
 #include "drivers/storage/id_map.h"
 #include "drivers/storage/mounts.h"
+#include "drivers/storage/snapshot.h"
 
 namespace ctl::drivers::storage {
 
@@ -52,18 +52,6 @@ Result<bool> exists(const std::string& path) {
     if (::lstat(path.c_str(), &info) == 0) return true;
     if (errno == ENOENT) return false;
     return system_error(errno, fmt::format("stat {}", ctl::quoted(path)));
-}
-
-/// The record of a volume that is ours. Errors: conflict.
-Result<VolumeRecord> read_own_record(const VolumePlace& place, const model::ResourceRef& owner) {
-    auto record = read_record(place.path());
-    if (record) {
-        const auto found = read_mark(record->mark, place.id());
-        if (found && *found == owner) return record;
-    } else if (record.error().code() != ErrorCode::not_found && record.error().code() != ErrorCode::invalid) {
-        return std::move(record).error();
-    }
-    return Error(ErrorCode::conflict, fmt::format("directory {} is not ours", ctl::quoted(place.path())));
 }
 
 std::string idmap_of(const model::Volume& volume) { return volume.idmap.value_or("none"); }
@@ -224,7 +212,10 @@ Status observe_section(const VolumePlace& any, const Backend* backend, model::Ho
     for (const auto& name : names) {
         VolumePlace place = any;
         place.name = name;
-        if (is_plain_name(name)) state.emplace(place.id(), observe_volume(directory.get(), place, backend));
+        if (!is_plain_name(name)) continue;
+        model::Entry entry = observe_volume(directory.get(), place, backend);
+        CTL_TRY(observe_snapshots(place, entry, state));
+        state.emplace(place.id(), std::move(entry));
     }
     return ok();
 }
@@ -251,6 +242,17 @@ Result<VolumePlace> VolumePlace::parse(const std::string& state_dir, const std::
 }
 
 std::string VolumePlace::parent() const { return custom ? custom_dir(state_dir, pool) : containers_dir(state_dir, pool); }
+
+Result<VolumeRecord> read_own_record(const VolumePlace& place, const model::ResourceRef& owner) {
+    auto record = read_record(place.path());
+    if (record) {
+        const auto found = read_mark(record->mark, place.id());
+        if (found && *found == owner) return record;
+    } else if (record.error().code() != ErrorCode::not_found && record.error().code() != ErrorCode::invalid) {
+        return std::move(record).error();
+    }
+    return Error(ErrorCode::conflict, fmt::format("directory {} is not ours", ctl::quoted(place.path())));
+}
 
 Status observe_volumes(const std::string& state_dir, const std::string& pool, model::HostState& state) {
     const auto backend = backend_of(state_dir, pool);
@@ -305,8 +307,11 @@ Status remove_volume(const VolumePlace& place, const model::ResourceRef& owner) 
 
 Status remove_volume_directory(const Backend& backend, int parent, const std::string& path, const std::string& name) {
     CTL_TRY(unmount_all(fmt::format("{}/{}", path, name), WhenBusy::detach));
-    if (const auto directory = open_beneath(parent, name, O_RDONLY | O_DIRECTORY))
+    if (const auto directory = open_beneath(parent, name, O_RDONLY | O_DIRECTORY)) {
+        CTL_TRY(sweep_volume(backend, directory->get()));
+        CTL_TRY(remove_snapshots(backend, directory->get()));
         CTL_TRY(backend.remove_tree(directory->get(), "data"));
+    }
     return remove_tree(parent, name);
 }
 

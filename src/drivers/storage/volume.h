@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "drivers/api/store.h"
 #include "drivers/storage/backend.h"
 #include "model/host_state.h"
 
@@ -16,6 +17,7 @@
 //   upper/ work/  overlay: what differs from the image
 //   lower/        overlay: where the image's tree is mounted for a moment with its ids shifted
 //   data/         else: the whole tree
+//   snapshots/    see snapshot.h
 
 namespace ctl::drivers::storage {
 
@@ -45,8 +47,11 @@ struct VolumePlace {
     }
 };
 
-/// All volumes of a pool, and directories in their place that are not ours.
+/// All volumes of a pool with their snapshots, and directories in their place that are not ours.
 [[nodiscard]] Status observe_volumes(const std::string& state_dir, const std::string& pool, model::HostState& state);
+
+/// The record of a volume that is ours. Errors: conflict.
+[[nodiscard]] Result<VolumeRecord> read_own_record(const VolumePlace& place, const model::ResourceRef& owner);
 
 /// Clones the image, or makes an empty tree without one, and mounts it; brings one that is there already up to date. Errors:
 /// not_found without the pool or the image; conflict when the directory is not ours.
@@ -56,7 +61,7 @@ struct VolumePlace {
 /// mounted anew.
 [[nodiscard]] Status update_volume(const VolumePlace& place, const model::Entry& wanted, UserNamespaces& namespaces);
 
-/// Unmounts and deletes. Nothing there is success.
+/// Unmounts and deletes, snapshots too. Nothing there is success.
 [[nodiscard]] Status remove_volume(const VolumePlace& place, const model::ResourceRef& owner);
 
 /// Writes another owner into a volume's mark; nobody when `owner` is null.
