@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/container_commands.h"
+#include "cli/snapshot_commands.h"
 
 namespace {
 
@@ -48,6 +49,8 @@ int run(int argc, char** argv) {
     ctl::cli::add_logs_command(program);
     ctl::cli::add_cp_command(program);
     ctl::cli::add_top_command(program);
+    ctl::cli::add_snapshot_command(program);
+    ctl::cli::add_restore_command(program);
     ctl::cli::add_describe_command(program);
     ctl::cli::add_graph_command(program);
     ctl::cli::add_watch_command(program);

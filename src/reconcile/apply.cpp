@@ -117,6 +117,8 @@ Result<std::vector<RebuiltStack>> rebuild_from_marks(const Environment& environm
     std::map<std::string, model::HostState> stacks;
     for (const auto& [id, entry] : observation.state) {
         if (entry.mark != model::Mark::complete || entry.owner.stack.empty()) continue;
+        // No record knows a snapshot: the next apply would take it for something that left the stack.
+        if (id.kind == model::ObjectKind::snapshot) continue;
         model::Entry record;
         record.object = model::make_object(id.kind);
         record.needs = entry.needs;

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "diff/render.h"
+#include "diff/restore.h"
 #include "reconcile/plan.h"
 
 namespace ctl::reconcile {
@@ -115,7 +116,9 @@ bool needs_confirmation(const Plan& plan) { return std::any_of(plan.changes.begi
 
 bool loses_data(const diff::Change& change) {
     const bool is_half_made = change.observed && change.observed->mark == model::Mark::begun;
-    const bool holds_data = change.id.kind == ObjectKind::volume || change.id.kind == ObjectKind::container;
+    const bool holds_data = change.id.kind == ObjectKind::volume || change.id.kind == ObjectKind::container ||
+                            change.id.kind == ObjectKind::snapshot;
+    if (!diff::restored_snapshot(change).empty()) return true;
     return holds_data && !is_half_made && (change.verb == Verb::remove || change.verb == Verb::replace);
 }
 

@@ -1,0 +1,170 @@
+#include "reconcile/snapshots.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "diff/restore.h"
+#include "reconcile/pipeline.h"
+#include "reconcile/utc.h"
+
+namespace ctl::reconcile {
+
+using diff::Change;
+using diff::Verb;
+using model::Effect;
+using model::ObjectId;
+using model::ObjectKind;
+
+namespace {
+
+constexpr std::string_view numbered = "snap";
+constexpr std::size_t longest_name = 63;
+
+/// The stack as it was applied last, beside what the host shows: nothing else than what is asked for is to change.
+Result<Prepared> as_recorded(const Environment& environment, const std::string& stack, std::stop_token stop) {
+    Wish wish;
+    wish.stack = stack;
+    CTL_ASSIGN(wish.before, recall(environment, stack));
+    wish.desired = wish.before.recorded;
+    wish.allocations = wish.before.allocations;
+    wish.resources = wish.before.resources;
+    return look_around(environment, std::move(wish), {}, std::move(stop));
+}
+
+Result<ObjectId> find_root(const Prepared& prepared, const model::ResourceRef& container) {
+    for (const auto& [id, entry] : prepared.recorded)
+        if (id.kind == ObjectKind::volume && entry.owner == container && prepared.observed.contains(id)) return id;
+    return Error(ErrorCode::not_found, fmt::format("the root disk of {} is not on this host", escaped(container.str())))
+        .hint("ctl apply makes it again");
+}
+
+ObjectId snapshot_id(const ObjectId& volume, const std::string& name) {
+    return {ObjectKind::snapshot, fmt::format("{}@{}", volume.name, name)};
+}
+
+std::string name_of(const ObjectId& snapshot) { return snapshot.name.substr(snapshot.name.rfind('@') + 1); }
+
+Status check_name(const std::string& name) {
+    const auto is_good = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+               c == '.';
+    };
+    if (!name.empty() && name.size() <= longest_name && name.front() != '.' && name.front() != '-' &&
+        std::all_of(name.begin(), name.end(), is_good))
+        return ok();
+    return Error(ErrorCode::invalid, fmt::format("{} can't be the name of a snapshot", ctl::quoted(name)))
+        .hint(fmt::format("use up to {} letters, digits, '-', '_' and '.'", longest_name));
+}
+
+/// The number after the highest that is there, as LXD counts: a name is not used twice as long as the newest is kept.
+std::string next_name(const std::vector<SnapshotLine>& there) {
+    unsigned next = 0;
+    for (const auto& line : there) {
+        if (!line.name.starts_with(numbered)) continue;
+        unsigned number = 0;
+        const char* end = line.name.data() + line.name.size();
+        const auto read = std::from_chars(line.name.data() + numbered.size(), end, number);
+        if (read.ec == std::errc() && read.ptr == end) next = std::max(next, number + 1);
+    }
+    return fmt::format("{}{}", numbered, next);
+}
+
+Result<ObjectId> find_snapshot(const Prepared& prepared, const ObjectId& volume, const SnapshotWish& wish) {
+    const ObjectId id = snapshot_id(volume, wish.name);
+    const auto found = prepared.observed.find(id);
+    if (found != prepared.observed.end() && found->second.mark != model::Mark::none) return id;
+    return Error(ErrorCode::not_found,
+                 fmt::format("{} has no snapshot {}", escaped(wish.container.str()), ctl::quoted(wish.name)))
+        .hint(fmt::format("see: ctl snapshot list {}", escaped(wish.container.name)));
+}
+
+Change restoring(const Prepared& prepared, const ObjectId& volume, const std::string& snapshot) {
+    Change change{volume, Verb::update, Effect::restart, {}, fmt::format("back to {}", snapshot)};
+    change.fields.push_back(
+        {std::string(diff::restored_field), std::nullopt, snapshot, Effect::restart, diff::Cause::changed, {}});
+    change.desired = prepared.recorded.at(volume);
+    change.observed = prepared.observed.at(volume);
+    return change;
+}
+
+/// A restart of the container if it runs: of whichever is stopped only the files are to change.
+std::optional<Change> restart_around(const Prepared& prepared, const ObjectId& container) {
+    const auto recorded = prepared.recorded.find(container);
+    const auto observed = prepared.observed.find(container);
+    if (recorded == prepared.recorded.end() || observed == prepared.observed.end()) return std::nullopt;
+    const auto state = std::get<model::Container>(observed->second.object).state;
+    if (!state || *state == model::ContainerState::stopped) return std::nullopt;
+    Change change{container, Verb::update, Effect::restart, {}, "its root disk is put back"};
+    model::Entry wanted = recorded->second;
+    std::get<model::Container>(wanted.object).state = state;
+    change.fields = diff::unmet(wanted.object, &observed->second.object);
+    change.observed = observed->second;
+    change.observed.edit().needs = recorded->second.needs;
+    change.desired = std::move(wanted);
+    return change;
+}
+
+}  // namespace
+
+std::vector<SnapshotLine> snapshots_of(const model::HostState& observed, const model::ResourceRef& container) {
+    std::vector<SnapshotLine> lines;
+    for (const auto& [id, entry] : observed)
+        if (id.kind == ObjectKind::snapshot && entry.mark == model::Mark::complete && entry.owner == container)
+            lines.push_back({name_of(id), std::get<model::Snapshot>(entry.object)});
+    std::stable_sort(lines.begin(), lines.end(), [](const SnapshotLine& a, const SnapshotLine& b) {
+        return a.snapshot.made.value_or("") < b.snapshot.made.value_or("");
+    });
+    return lines;
+}
+
+Result<Prepared> prepare_snapshot(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
+    if (!wish.name.empty()) CTL_TRY(check_name(wish.name));
+    CTL_ASSIGN(auto prepared, as_recorded(environment, wish.container.stack, std::move(stop)));
+    CTL_ASSIGN(const ObjectId volume, find_root(prepared, wish.container));
+    const auto there = snapshots_of(prepared.observed, wish.container);
+    const ObjectId id = snapshot_id(volume, wish.name.empty() ? next_name(there) : wish.name);
+    if (prepared.observed.contains(id))
+        return Error(ErrorCode::conflict,
+                     fmt::format("{} has a snapshot {} already", escaped(wish.container.str()), ctl::quoted(name_of(id))))
+            .hint("choose another name, or delete that one");
+    Change change{id, Verb::create, Effect::live, {}, "asked for"};
+    model::Entry entry;
+    model::Snapshot snapshot;
+    snapshot.made = utc_text(environment.clock.wall());
+    entry.object = std::move(snapshot);
+    entry.owner = wish.container;
+    change.desired = std::move(entry);
+    diff::Output output;
+    output.changes.push_back(std::move(change));
+    CTL_TRY(put_in_order(prepared, std::move(output)));
+    return prepared;
+}
+
+Result<Prepared> prepare_snapshot_removal(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
+    CTL_ASSIGN(auto prepared, as_recorded(environment, wish.container.stack, std::move(stop)));
+    CTL_ASSIGN(const ObjectId volume, find_root(prepared, wish.container));
+    CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, volume, wish));
+    Change change{id, Verb::remove, Effect::live, {}, "asked for"};
+    change.observed = prepared.observed.at(id);
+    diff::Output output;
+    output.changes.push_back(std::move(change));
+    CTL_TRY(put_in_order(prepared, std::move(output)));
+    return prepared;
+}
+
+Result<Prepared> prepare_restore(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
+    CTL_ASSIGN(auto prepared, as_recorded(environment, wish.container.stack, std::move(stop)));
+    CTL_ASSIGN(const ObjectId volume, find_root(prepared, wish.container));
+    CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, volume, wish));
+    diff::Output output;
+    output.changes.push_back(restoring(prepared, volume, name_of(id)));
+    if (auto restart = restart_around(prepared, {ObjectKind::container, wish.container.name}))
+        output.changes.push_back(std::move(*restart));
+    CTL_TRY(put_in_order(prepared, std::move(output)));
+    return prepared;
+}
+
+}  // namespace ctl::reconcile
