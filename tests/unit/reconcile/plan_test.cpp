@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "diff/restore.h"
 #include "support/builders.h"
 
 using namespace ctl;
@@ -246,5 +247,12 @@ TEST_CASE("the summary counts what a person sees, and restarts apart") {
     CHECK(to_text(plan, {}).ends_with("Plan: 1 to create, 1 to change (1 restart), 1 to replace, 1 to delete.\n"));
     CHECK_FALSE(needs_confirmation(plan));
     CHECK(needs_confirmation(planned({remove("volume/p/web", ours(model::Volume{}))})));
+    CHECK(needs_confirmation(planned({remove("snapshot/p/web@snap0", ours(model::Snapshot{}))})));
+    diff::Change back = remove("volume/p/web", ours(model::Volume{}));
+    back.verb = diff::Verb::update;
+    back.desired = *back.observed;
+    CHECK_FALSE(needs_confirmation(planned({back})));
+    back.fields.push_back({std::string(diff::restored_field), {}, "snap0", model::Effect::restart, {}, {}});
+    CHECK(needs_confirmation(planned({back})));
     CHECK(to_text(planned({}), {}) == "No changes. The host is as the manifest says.\n");
 }
