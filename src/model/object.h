@@ -35,13 +35,12 @@ enum class ObjectKind {
     volume,
     snapshot,
     container,
-    proxy,
-    readiness
+    proxy
 };
 
 template <>
 struct EnumNames<ObjectKind> {
-    static constexpr std::array<std::pair<ObjectKind, std::string_view>, 17> names{{
+    static constexpr std::array<std::pair<ObjectKind, std::string_view>, 16> names{{
         {ObjectKind::sysctl, "sysctl"},
         {ObjectKind::netns, "netns"},
         {ObjectKind::link, "link"},
@@ -58,7 +57,6 @@ struct EnumNames<ObjectKind> {
         {ObjectKind::snapshot, "snapshot"},
         {ObjectKind::container, "container"},
         {ObjectKind::proxy, "proxy"},
-        {ObjectKind::readiness, "readiness"},
     }};
 };
 
@@ -336,17 +334,15 @@ struct Image {
     std::optional<std::string> fingerprint;           ///< SHA-256, 64 lower-case hex digits; in desired only if declared
     std::optional<std::vector<std::string>> aliases;  ///< further names
     std::optional<std::map<std::string, std::string>> properties;
-    std::optional<bool> shared;          ///< `public`
-    std::optional<bool> auto_update;     ///< looked for anew by the watch loop
-    std::optional<std::string> expires;  ///< RFC 3339 in UTC
+    std::optional<bool> shared;       ///< `public`
+    std::optional<bool> auto_update;  ///< looked for anew by the watch loop
 
     static constexpr auto fields() {
         return std::tuple{
             field("type", &Image::type, Effect::replace),       field("source", &Image::source, Effect::replace),
             field("options", &Image::options, Effect::replace), field("fingerprint", &Image::fingerprint, Effect::replace),
             field("aliases", &Image::aliases, Effect::live),    field("properties", &Image::properties, Effect::live),
-            field("public", &Image::shared, Effect::live),      field("auto_update", &Image::auto_update, Effect::live),
-            field("expires", &Image::expires, Effect::live)};
+            field("public", &Image::shared, Effect::live),      field("auto_update", &Image::auto_update, Effect::live)};
     }
     bool operator==(const Image&) const = default;
 };
@@ -358,14 +354,11 @@ struct Volume {
     std::optional<std::string> image;  ///< name of the image it was cloned from
     std::optional<std::string> idmap;  ///< whose ids the files are seen with; see Container::idmap
     std::optional<std::int64_t> size;  ///< bytes it may take; absent or 0: as many as the pool has
-    std::optional<std::map<std::string, std::string>>
-        snapshots;                ///< when the watch loop makes some: schedule, pattern, expiry
-    std::optional<bool> mounted;  ///< ready at its path (an overlay has to be mounted after a reboot)
+    std::optional<bool> mounted;       ///< ready at its path (an overlay has to be mounted after a reboot)
 
     static constexpr auto fields() {
         return std::tuple{field("image", &Volume::image, Effect::replace), field("idmap", &Volume::idmap, Effect::restart),
-                          field("size", &Volume::size, Effect::live), field("snapshots", &Volume::snapshots, Effect::live),
-                          field("mounted", &Volume::mounted, Effect::live)};
+                          field("size", &Volume::size, Effect::live), field("mounted", &Volume::mounted, Effect::live)};
     }
     bool operator==(const Volume&) const = default;
 };
@@ -414,8 +407,6 @@ struct Container {
     std::optional<std::int64_t> cpu_shares;   ///< cpu.shares of cgroup version 1; limits.cpu.allowance in %, .priority
     std::optional<std::string> cpu_quota;     ///< "QUOTA/PERIOD" in microseconds; limits.cpu.allowance as a time
     std::optional<std::int64_t> disk_weight;  ///< blkio.weight, 10 to 1000; limits.disk.priority
-    std::optional<std::map<std::string, std::string>>
-        disk_limits;  ///< path in the container → "read=… write=…"; limits.read
     std::optional<std::map<std::string, std::string>> kernel_limits;  ///< resource → "SOFT:HARD"; limits.kernel.*
     std::optional<std::vector<std::string>> kernel_modules;           ///< loaded before it starts; linux.kernel_modules
     std::optional<std::map<std::string, std::string>>
@@ -426,9 +417,7 @@ struct Container {
     std::optional<bool> autostart;                           ///< boot.autostart
     std::optional<std::int64_t> autostart_priority;
     std::optional<std::int64_t> autostart_delay;  ///< seconds
-    std::optional<std::int64_t> stop_priority;    ///< boot.stop.priority
     std::optional<std::int64_t> stop_timeout;     ///< seconds to end by itself; boot.host_shutdown_timeout
-    std::optional<bool> ephemeral;                ///< deleted once it stops
     std::optional<ContainerState> state;
 
     static constexpr auto fields() {
@@ -447,7 +436,6 @@ struct Container {
                           field("cpu_shares", &Container::cpu_shares, Effect::live),
                           field("cpu_quota", &Container::cpu_quota, Effect::live),
                           field("disk_weight", &Container::disk_weight, Effect::live),
-                          field("disk_limits", &Container::disk_limits, Effect::live),
                           field("kernel_limits", &Container::kernel_limits, Effect::restart),
                           field("kernel_modules", &Container::kernel_modules, Effect::live),
                           field("devices", &Container::devices, Effect::hotplug),
@@ -457,9 +445,7 @@ struct Container {
                           field("autostart", &Container::autostart, Effect::live),
                           field("autostart_priority", &Container::autostart_priority, Effect::live),
                           field("autostart_delay", &Container::autostart_delay, Effect::live),
-                          field("stop_priority", &Container::stop_priority, Effect::live),
                           field("stop_timeout", &Container::stop_timeout, Effect::live),
-                          field("ephemeral", &Container::ephemeral, Effect::live),
                           field("state", &Container::state, Effect::live)};
     }
     bool operator==(const Container&) const = default;
@@ -485,25 +471,8 @@ struct Proxy {
     bool operator==(const Proxy&) const = default;
 };
 
-/// What a container has to have reached before those that depend on it start: CONTAINER:CONDITION. Nothing on the host: it
-/// is "made" by waiting for it.
-struct Readiness {
-    static constexpr ObjectKind kind = ObjectKind::readiness;
-
-    std::optional<std::string> condition;               ///< address, port, cloud-init or exec
-    std::optional<std::vector<std::string>> arguments;  ///< the port, or the command
-    std::optional<std::int64_t> timeout;                ///< seconds
-
-    static constexpr auto fields() {
-        return std::tuple{field("condition", &Readiness::condition, Effect::live),
-                          field("arguments", &Readiness::arguments, Effect::live),
-                          field("timeout", &Readiness::timeout, Effect::live)};
-    }
-    bool operator==(const Readiness&) const = default;
-};
-
 using Object = std::variant<Sysctl, Netns, Link, Route, Neighbour, OvsBridge, OvsPort, OvsFlows, NftTable, DnsService, Pool,
-                            Image, Volume, Snapshot, Container, Proxy, Readiness>;
+                            Image, Volume, Snapshot, Container, Proxy>;
 
 [[nodiscard]] ObjectKind kind_of(const Object& object);
 /// An object of the kind with no field set.
