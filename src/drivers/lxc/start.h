@@ -17,8 +17,8 @@ namespace ctl::drivers::lxc {
 [[nodiscard]] Status start_container(const std::string& name, const Paths& paths, const Monitors& monitors,
                                      const Cgroups& cgroups);
 
-/// Asks the container's init to shut down, kills it after `patience` (absent: its stop_timeout, or 10 s), and waits for the end
-/// of it. Leaves no cgroup.
+/// Asks the container's init to shut down, kills it after `patience` (absent: its stop_timeout, or 10 s), and waits for the
+/// end of it. Leaves no cgroup.
 [[nodiscard]] Status stop_container(const std::string& name, const Paths& paths, const Monitors& monitors,
                                     const Cgroups& cgroups, std::optional<std::chrono::seconds> patience = {});
 
