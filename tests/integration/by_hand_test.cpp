@@ -12,13 +12,7 @@ namespace {
 
 const std::string ctl = CTL_BINARY_DIR "/ctl";
 
-const std::string stack = R"(stack: hands
-storage_pools: [{name: default, driver: dir}]
-images:
-- {name: busybox, source: {type: busybox}}
-profiles:
-- {name: default, devices: {root: {type: disk, path: /, pool: default}}}
-containers:
+const std::string stack = busybox_ground("hands") + R"(containers:
 - {name: web, image: busybox}
 - {name: spare, image: busybox, state: stopped}
 )";

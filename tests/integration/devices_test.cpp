@@ -11,21 +11,15 @@ namespace ctl::testing {
 namespace {
 
 std::string stack(const std::string& config, const std::string& devices) {
-    return fmt::format(R"(stack: devices
-storage_pools: [{{name: default, driver: dir}}]
-images: [{{name: busybox, source: {{type: busybox}}}}]
-profiles: [{{name: default, devices: {{root: {{type: disk, path: /, pool: default}}}}}}]
-containers:
+    return busybox_ground("devices") + fmt::format(R"(containers:
 - name: a
   image: busybox
   config: {{user.note: x{}}}
   devices:
     none: {{type: none}}
 {})",
-                       config, devices);
+                                                   config, devices);
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// What `stat` inside says of a node: mode in hexadecimal with its kind, owner and device numbers in hexadecimal.
 std::string node(const Lab& lab, const std::string& path) {

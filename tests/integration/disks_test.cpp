@@ -11,11 +11,8 @@ namespace ctl::testing {
 namespace {
 
 std::string stack(const std::string& keys, const std::string& config = "") {
-    return fmt::format(R"(stack: disks
-storage_pools: [{{name: default, driver: dir}}]
-images: [{{name: busybox, source: {{type: busybox}}}}]
-profiles: [{{name: default, devices: {{root: {{type: disk, path: /, pool: default}}}}}}]
-containers:
+    return busybox_ground("disks") +
+           fmt::format(R"(containers:
 - name: a
   image: busybox
   config: {{user.note: x{}}}

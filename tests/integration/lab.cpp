@@ -115,6 +115,14 @@ std::vector<std::string> Lab::planned(const std::string& file, std::vector<std::
     return lines;
 }
 
+std::string busybox_ground(const std::string& stack) {
+    return "stack: " + stack + R"(
+storage_pools: [{name: default, driver: dir}]
+images: [{name: busybox, source: {type: busybox}}]
+profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
+)";
+}
+
 Facts Lab::facts() const {
     Facts facts;
     const std::string lines = must(ask_for_facts);

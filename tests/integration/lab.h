@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "support/sandbox.h"
@@ -21,6 +22,13 @@ using Facts = std::map<std::string, std::string>;
 
 /// Keys whose value is another one, new or gone.
 [[nodiscard]] std::set<std::string> changed_keys(const Facts& before, const Facts& after);
+
+/// The head of a stack of that name: a pool, the busybox image, and a default profile with a root disk.
+[[nodiscard]] std::string busybox_ground(const std::string& stack);
+
+[[nodiscard]] inline bool has(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
 
 /// A sandbox with questions that tests of whole stacks ask. Stacks are written where only the sandbox sees them.
 class Lab : public Sandbox {

@@ -10,11 +10,7 @@
 namespace ctl::testing {
 namespace {
 
-const std::string stack = R"(stack: limits
-storage_pools: [{name: default, driver: dir}]
-images: [{name: busybox, source: {type: busybox}}]
-profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
-containers:
+const std::string stack = busybox_ground("limits") + R"(containers:
 - name: a
   image: busybox
   config:

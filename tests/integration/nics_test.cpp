@@ -10,12 +10,7 @@
 namespace ctl::testing {
 namespace {
 
-const std::string ground = R"(
-stack: lab
-storage_pools: [{name: default, driver: dir}]
-images: [{name: busybox, source: {type: busybox}}]
-profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
-)";
+const std::string ground = busybox_ground("lab");
 
 std::string line(const Lab& lab, const std::string& script) { return std::string(trimmed(lab.must(script))); }
 

@@ -10,11 +10,7 @@
 namespace ctl::testing {
 namespace {
 
-const std::string ground = R"(stack: hardware
-storage_pools: [{name: default, driver: dir}]
-images: [{name: busybox, source: {type: busybox}}]
-profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
-containers:
+const std::string ground = busybox_ground("hardware") + R"(containers:
 )";
 
 std::string container(const std::string& name, const std::string& devices, const std::string& more = "  state: stopped\n") {

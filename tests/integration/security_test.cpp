@@ -13,25 +13,19 @@ namespace ctl::testing {
 namespace {
 
 std::string stack(const std::string& config, const std::string& more = "") {
-    return fmt::format(R"(stack: security
-storage_pools: [{{name: default, driver: dir}}]
-images: [{{name: busybox, source: {{type: busybox}}}}]
-profiles: [{{name: default, devices: {{root: {{type: disk, path: /, pool: default}}}}}}]
-containers:
+    return busybox_ground("security") + fmt::format(R"(containers:
 - name: a
   image: busybox
   config:
     user.note: x
 {}
 {})",
-                       config, more);
+                                                    config, more);
 }
 
 std::string first_id(const Lab& lab, const std::string& container) {
     return std::string(trimmed(lab.must("awk '{ print $2, $3; exit }' /proc/" + lab.init_pid(container) + "/uid_map")));
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 constexpr const char* start_inner = R"sh(
 export PATH=/usr/bin:/usr/sbin:/bin:/sbin

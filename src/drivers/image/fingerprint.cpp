@@ -26,17 +26,6 @@ void add_piece(Fingerprint& sum, std::string_view piece) {
     sum.add(piece);
 }
 
-Status add_content(Fingerprint& sum, int fd) {
-    std::array<char, 65536> buffer;
-    while (true) {
-        const ssize_t got = ::read(fd, buffer.data(), buffer.size());
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return system_error(errno, "read");
-        if (got == 0) return ok();
-        sum.add({buffer.data(), static_cast<std::size_t>(got)});
-    }
-}
-
 Status add_xattrs(Fingerprint& sum, int fd) {
     std::string list(65536, '\0');
     const ssize_t size = ::flistxattr(fd, list.data(), list.size());
@@ -73,7 +62,7 @@ Status add_directory(Fingerprint& sum, int directory, const std::string& path, u
         } else if (S_ISREG(info.st_mode)) {
             CTL_ASSIGN(const Fd fd, open_beneath(directory, name, O_RDONLY));
             add_piece(sum, fmt::format("{}", info.st_size));
-            CTL_TRY(add_content(sum, fd.get()));
+            CTL_TRY(sum.add_rest(fd.get()));
             CTL_TRY(add_xattrs(sum, fd.get()));
         } else if (S_ISLNK(info.st_mode)) {
             std::array<char, 4097> target;
@@ -93,6 +82,17 @@ void Fingerprint::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_fr
 Fingerprint::Fingerprint() : context_(EVP_MD_CTX_new()) { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
 
 void Fingerprint::add(std::string_view bytes) { EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()); }
+
+Status Fingerprint::add_rest(int fd) {
+    std::array<char, 65536> buffer;
+    while (true) {
+        const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return system_error(errno, "read");
+        if (got == 0) return ok();
+        add({buffer.data(), static_cast<std::size_t>(got)});
+    }
+}
 
 std::string Fingerprint::finish() {
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest;

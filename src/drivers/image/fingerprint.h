@@ -15,6 +15,8 @@ class Fingerprint {
 public:
     Fingerprint();
     void add(std::string_view bytes);
+    /// All that is left to read of an open file.
+    [[nodiscard]] Status add_rest(int fd);
     /// 64 lower-case hex digits; feeds nothing more afterwards.
     [[nodiscard]] std::string finish();
 

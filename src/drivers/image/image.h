@@ -31,8 +31,8 @@ inline constexpr std::time_t look_after_trouble = 600;
 /// The image follows its source and should look at it.
 [[nodiscard]] bool is_overdue(const ImageRecord& record, std::time_t now);
 
-/// Looks at the source and takes what is new. What goes wrong there is no error but noted in the record: the image that is
-/// there does as well for now.
+/// Looks at the source and takes what is new. What goes wrong there is no error but noted in the record, and the image stays
+/// as it is.
 [[nodiscard]] Status refresh_image(const std::string& state_dir, const std::string& name, const ImageRecord& record,
                                    const std::stop_token& stop);
 

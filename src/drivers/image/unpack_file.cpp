@@ -26,17 +26,6 @@ bool is_squashfs(int fd) {
            std::string_view(start.data(), start.size()) == squashfs_magic;
 }
 
-Status add_all(Fingerprint& sum, int fd) {
-    std::array<char, 65536> buffer;
-    while (true) {
-        const ssize_t got = ::read(fd, buffer.data(), buffer.size());
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return system_error(errno, "read");
-        if (got == 0) return ok();
-        sum.add({buffer.data(), static_cast<std::size_t>(got)});
-    }
-}
-
 Result<std::string> require_program(std::string_view name, std::string_view package) {
     if (auto found = find_program(name)) return *found;
     return Error(ErrorCode::missing_driver, fmt::format("{} is not installed, which squashfs images need", name))
@@ -77,7 +66,7 @@ Result<Unpacked> unpack_file(const std::string& path, int root, Fingerprint& sum
     if (::fstat(fd.get(), &info) != 0) return system_error(errno, fmt::format("stat {}", ctl::quoted(path)));
     if (!S_ISREG(info.st_mode)) return Error(ErrorCode::invalid, fmt::format("{} is no regular file", ctl::quoted(path)));
     if (!is_squashfs(fd.get())) return unpack_tar({fd.get(), &sum, 0}, root, limits);
-    CTL_TRY(add_all(sum, fd.get()));
+    CTL_TRY(sum.add_rest(fd.get()));
     return unpack_squashfs(fd.get(), info.st_size, root, limits);
 }
 

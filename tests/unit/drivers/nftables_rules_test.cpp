@@ -35,7 +35,7 @@ model::HostState tables_of(const std::string& yaml) {
     model::validate(stack, diagnostics);
     for (const auto& diagnostic : diagnostics.all()) CAPTURE(diagnostic.message);
     REQUIRE_FALSE(diagnostics.has_errors());
-    auto desired = model::lower(stack, {}, {"/state", "/run/ctl", "/work"}).desired;
+    auto desired = model::lower(stack, {}, {"/state", "/run/ctl", "/stacks"}).desired;
     std::erase_if(desired, [](const auto& item) { return item.first.kind != model::ObjectKind::nft_table; });
     return desired;
 }

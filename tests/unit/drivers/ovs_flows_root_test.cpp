@@ -71,7 +71,7 @@ TEST_CASE("every flow that a manifest makes is read back in the text that was as
                             has_addresses ? fmt::format("10.28.0.{}", 10 + bits) : "none",
                             has_addresses ? fmt::format("'fd42::{}'", 10 + bits) : "none", (bits & 1) != 0, (bits & 2) != 0,
                             (bits & 4) != 0));
-    model::HostLayout layout{"/state", "/run/ctl", "/work"};
+    model::HostLayout layout{"/state", "/run/ctl", "/stacks"};
     SUBCASE("on a bridge") {}
     SUBCASE("on a fan") {
         layout.addresses = {*model::Cidr::parse("172.21.3.15/16")};

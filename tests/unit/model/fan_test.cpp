@@ -23,7 +23,7 @@ std::string fan(const std::string& config, const std::string& more = "") {
 const std::string subnets = ", fan.overlay_subnet: 10.0.0.0/8, fan.underlay_subnet: 172.21.0.0/16";
 
 HostLayout host_with(const std::string& address) {
-    return {.state_dir = "/state", .run_dir = "/run/ctl", .working_dir = "/work", .addresses = {*Cidr::parse(address)}};
+    return {.state_dir = "/state", .run_dir = "/run/ctl", .working_dir = "/stacks", .addresses = {*Cidr::parse(address)}};
 }
 
 Lowered fan_on(const std::string& address, const std::string& config = subnets) {

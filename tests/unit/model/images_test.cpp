@@ -37,7 +37,7 @@ std::optional<Seed> seed_of(const std::string& container) {
 TEST_CASE("each source says where from in its own words") {
     const auto file = image_of("- {name: x, source: {type: file, path: a/m.tar.xz, rootfs: /b/r.squashfs}}");
     CHECK(file.type == "file");
-    CHECK(file.source == "/work/a/m.tar.xz");
+    CHECK(file.source == "/stacks/a/m.tar.xz");
     CHECK(file.options == Seed{{"rootfs", "/b/r.squashfs"}});
     const auto url = image_of("- {name: x, source: {type: url, url: 'https://h/m', rootfs: 'https://h/r'}}");
     CHECK(url.source == "https://h/m");

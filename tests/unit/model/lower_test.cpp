@@ -126,7 +126,7 @@ TEST_CASE("an address without a prefix on an unknown network is an error that sa
         "ipv4.address: 10.0.9.2}}}]",
         "stack.yaml", diagnostics);
     const auto stack = model::parse(documents, "lab", diagnostics);
-    const auto result = model::lower(stack, {}, {"/state", "/run/ctl", "/work"}, {});
+    const auto result = model::lower(stack, {}, {"/state", "/run/ctl", "/stacks"}, {});
     CHECK(has_rule(result, "address-without-prefix"));
     CHECK(result.diagnostics.has_errors());
 }

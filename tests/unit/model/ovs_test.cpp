@@ -94,7 +94,7 @@ TEST_CASE("a NIC's host end is a port of the switch, goes and comes with its lin
 }
 
 TEST_CASE("on a datapath in user space, chosen once or declared, NICs fill in their checksums themselves") {
-    const HostLayout layout{.state_dir = "/state", .run_dir = "/run/ctl", .working_dir = "/work", .has_ovs_datapath = false};
+    const HostLayout layout{.state_dir = "/state", .run_dir = "/run/ctl", .working_dir = "/stacks", .has_ovs_datapath = false};
     CHECK(!object<Link>(lowered(nic("")), "web:eth0").tx_checksum);
     const auto chosen = lowered(nic("", "vlan7"), {}, {}, layout);
     CHECK(object<OvsBridge>(chosen, "ovs0").datapath == "netdev");

@@ -43,7 +43,7 @@ inline model::resource::Stack valid_stack(std::string_view yaml) {
 
 inline model::Lowered lowered(std::string_view yaml, const model::Allocations& known = {},
                               const model::Allocations& taken = {},
-                              const model::HostLayout& layout = {"/state", "/run/ctl", "/work"}) {
+                              const model::HostLayout& layout = {"/state", "/run/ctl", "/stacks"}) {
     return model::lower(valid_stack(yaml), known, layout, taken);
 }
 
