@@ -22,7 +22,9 @@ void hold_to_policy(const model::resource::Stack& stack, const GlobalOptions& op
         std::filesystem::status(usual_policy, unreadable).type() == std::filesystem::file_type::not_found)
         return;
     const auto policy = model::load_policy(options.policy.empty() ? usual_policy : options.policy, diagnostics);
-    if (policy) model::check_policy(*policy, stack, diagnostics);
+    std::error_code nowhere;
+    const model::HostLayout layout{.working_dir = std::filesystem::current_path(nowhere).native()};
+    if (policy) model::check_policy(*policy, stack, layout, diagnostics);
 }
 
 }  // namespace

@@ -28,6 +28,9 @@ struct HostLayout {
     std::set<Cidr> uplink_addresses{};
 };
 
+/// A path as its author meant it: relative ones start at the manifest's own folder.
+[[nodiscard]] std::string absolute_path(const Value& path, const HostLayout& layout);
+
 /// What is chosen once and kept: "mac/web/eth0" → "00:16:3e:…", "veth/web/eth0" → "ctl3f2a91c0", "subnet4/lxdbr0" →
 /// "10.7.9.1/24", "datapath/ovs-br0" → "netdev".
 using Allocations = std::map<std::string, std::string>;

@@ -61,9 +61,6 @@ struct Lowering {
 /// The name of a sysctl of one interface; a dot in the name becomes a slash, as sysctl(8) writes it.
 [[nodiscard]] std::string interface_sysctl(std::string_view family, std::string_view interface, std::string_view key);
 
-/// A path as its author meant it: relative ones start at the manifest's own folder.
-[[nodiscard]] std::string absolute_path(const Value& path, const HostLayout& layout);
-
 void lower_pool(Lowering& lowering, const resource::StoragePool& pool);
 void lower_image(Lowering& lowering, const resource::Image& image);
 /// A custom volume; before any container.

@@ -4,7 +4,7 @@
 #include <array>
 #include <limits>
 #include <set>
-#include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -26,14 +26,20 @@ using resource::Device;
 using resource::Stack;
 
 /// Keys that reach past what the other keys allow.
-constexpr std::array<std::string_view, 8> low_level_keys{
-    "boot.host_shutdown_timeout", "linux.kernel_modules", "raw.apparmor", "raw.idmap", "raw.lxc", "raw.seccomp",
-    "security.idmap.base",        "security.idmap.size"};
+constexpr std::array<std::string_view, 9> low_level_keys{"boot.host_shutdown_timeout",
+                                                         "linux.kernel_modules",
+                                                         "raw.apparmor",
+                                                         "raw.dnsmasq",
+                                                         "raw.idmap",
+                                                         "raw.lxc",
+                                                         "raw.seccomp",
+                                                         "security.idmap.base",
+                                                         "security.idmap.size"};
 
 class PolicyCheck {
 public:
-    PolicyCheck(const Config& policy, const Stack& stack, Diagnostics& diagnostics)
-        : policy_(policy), stack_(stack), diagnostics_(diagnostics) {
+    PolicyCheck(const Config& policy, const Stack& stack, const HostLayout& layout, Diagnostics& diagnostics)
+        : policy_(policy), stack_(stack), layout_(layout), diagnostics_(diagnostics) {
         for (const auto& network : stack.networks) networks_.insert(network.name.text);
         if (const Value* paths = value_of(policy, "restricted.devices.disk.paths"))
             for (const auto path : parse_list(paths->text)) paths_.emplace_back(path);
@@ -56,10 +62,11 @@ public:
             check_isolation(container);
             for (const auto& [name, device] : container.devices) check_device(name, device);
         }
-        for (const auto& image : stack_.images) check_path("image " + ctl::quoted(image.name.text), image.source.path);
+        for (const auto& network : stack_.networks) check_network(network);
+        for (const auto& image : stack_.images) check_image(image);
         for (const auto& pool : stack_.storage_pools)
             if (const Value* source = value_of(pool.config, "source"))
-                check_path("storage pool " + ctl::quoted(pool.name.text), *source);
+                check_host_path("storage pool " + ctl::quoted(pool.name.text), *source);
     }
 
 private:
@@ -76,7 +83,7 @@ private:
     }
 
     void refuse(const std::string& what, std::string_view restriction, const SourceSpan& where) {
-        if (!told_.emplace(what, where.line, where.column).second) return;
+        if (!told_.emplace(what, where.str()).second) return;
         const Value* said = value_of(policy_, restriction);
         const std::string source = said != nullptr ? fmt::format(" ({})", said->where.str()) : std::string();
         diagnostics_.error("policy",
@@ -175,6 +182,32 @@ private:
             refuse(what, restriction, device.where);
     }
 
+    /// A network takes an interface of the host as a NIC does.
+    void check_network(const resource::Network& network) {
+        check_config(network.config);
+        for (const std::string_view key : {"bridge.external_interfaces", "parent"}) {
+            const Value* value = value_of(network.config, key);
+            if (value == nullptr || word("restricted.devices.nic") == "allow" || networks_.contains(value->text)) continue;
+            refuse(fmt::format("{} of network {}", key, ctl::quoted(network.name.text)), "restricted.devices.nic",
+                   value->where);
+        }
+    }
+
+    void check_image(const resource::Image& image) {
+        const std::string what = "image " + ctl::quoted(image.name.text);
+        const std::string& type = image.source.type.text;
+        if (type == "directory") return check_host_path(what, image.source.path);
+        if (!image.source.path.empty()) check_path(what, image.source.path);
+        const Value* rootfs = type == "file" ? value_of(image.source.more, "rootfs") : nullptr;
+        if (rootfs != nullptr) check_path(what, *rootfs);
+    }
+
+    /// What is on the host becomes the container's as by a disk.
+    void check_host_path(const std::string& what, const Value& source) {
+        if (word("restricted.devices.disk") == "allow") return check_path(what, source);
+        refuse(fmt::format("{} of {}", ctl::quoted(source.text), what), "restricted.devices.disk", source.where);
+    }
+
     void check_disk(const std::string& what, const Device& device) {
         constexpr std::string_view restriction = "restricted.devices.disk";
         const Value* path = value_of(device.keys, "path");
@@ -190,9 +223,9 @@ private:
     }
 
     void check_path(const std::string& what, const Value& source) {
-        if (paths_.empty() || !source.text.starts_with('/')) return;
+        if (paths_.empty()) return;
+        const std::string normal = absolute_path(source, layout_);
         const auto is_below = [&](const std::string& top) {
-            const std::string normal = std::filesystem::path(source.text).lexically_normal().native();
             const std::string with_slash = top.ends_with('/') ? top : top + "/";
             return normal == top || normal == with_slash || normal.starts_with(with_slash);
         };
@@ -213,11 +246,12 @@ private:
 
     const Config& policy_;
     const Stack& stack_;
+    const HostLayout& layout_;
     Diagnostics& diagnostics_;
     std::set<std::string, std::less<>> networks_;
     std::set<std::string, std::less<>> accessible_;
     std::vector<std::string> paths_;
-    std::set<std::tuple<std::string, std::size_t, std::size_t>> told_;
+    std::set<std::pair<std::string, std::string>> told_;
 };
 
 }  // namespace
@@ -234,8 +268,8 @@ std::optional<Config> load_policy(const std::filesystem::path& file, Diagnostics
     return diagnostics.error_count() == errors ? std::optional(std::move(policy)) : std::nullopt;
 }
 
-void check_policy(const Config& policy, const Stack& stack, Diagnostics& diagnostics) {
-    PolicyCheck(policy, stack, diagnostics).run();
+void check_policy(const Config& policy, const Stack& stack, const HostLayout& layout, Diagnostics& diagnostics) {
+    PolicyCheck(policy, stack, layout, diagnostics).run();
 }
 
 }  // namespace ctl::model

@@ -46,7 +46,7 @@ TEST_CASE("every bad manifest gets exactly the messages it deserves") {
         ctl::model::validate(stack, diagnostics);
         if (fs::exists("policy.yaml"))
             if (const auto policy = ctl::model::load_policy("policy.yaml", diagnostics))
-                ctl::model::check_policy(*policy, stack, diagnostics);
+                ctl::model::check_policy(*policy, stack, {.working_dir = "/stacks"}, diagnostics);
         diagnostics.sort_by_place();
         const std::string text = ctl::cli::render_text(diagnostics);
         CHECK(diagnostics.has_errors());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,9 @@ namespace ctl::drivers {
     for (int shift = 60; shift >= 0; shift -= 4) text += digits[(hash >> shift) & 0xf];
     return "lxc/" + text + "/command";
 }
+
+/// The addresses of all such sockets in the text of /proc/net/unix that somebody listens on; views into it.
+[[nodiscard]] std::set<std::string_view> listening_monitors(std::string_view table);
 
 /// Names have passed is_container_name().
 struct ContainerFiles {

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "drivers/api/container_files.h"
 #include "drivers/api/image_metadata.h"
 #include "drivers/api/store.h"
 #include "drivers/image/build.h"
@@ -41,16 +42,9 @@ Result<Found> find_volume(const std::string& state_dir, const std::string& conta
     return Error(ErrorCode::not_found, fmt::format("there is no container {} to publish", ctl::quoted(container)));
 }
 
-/// liblxc's monitor listens on a socket that has the container's name as long as it runs.
 Result<bool> is_running(const std::string& state_dir, const std::string& container) {
-    const int fd = ::open("/proc/net/unix", O_RDONLY | O_CLOEXEC);
-    const Fd file(fd);
-    if (!file) return system_error(errno, "open /proc/net/unix");
-    std::string sockets;
-    char buffer[65536];
-    ssize_t got = 0;
-    while ((got = ::read(file.get(), buffer, sizeof buffer)) > 0) sockets.append(buffer, static_cast<std::size_t>(got));
-    return sockets.find(fmt::format(" @{}/containers/{}/command\n", state_dir, container)) != std::string::npos;
+    CTL_ASSIGN(const std::string sockets, read_file("/proc/net/unix"));
+    return listening_monitors(sockets).contains(monitor_address(state_dir + "/containers", container));
 }
 
 /// From the ids that the container's files have on the host to those it sees itself.

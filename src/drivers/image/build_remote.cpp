@@ -68,18 +68,21 @@ Status check_remote(const model::Image& image) {
             .hint("it begins with -----BEGIN CERTIFICATE-----");
     const bool is_server = *image.type == "simplestreams";
     const auto [address, alias] = parts_of(source);
-    CTL_TRY(check_address(is_server ? address : source));
+    if (is_server) CTL_TRY(check_address(address));
     if (is_server && !address.starts_with("https://"))
         return Error(ErrorCode::invalid,
                      fmt::format("{} is asked without TLS: anybody on the way could answer instead", ctl::quoted(address)))
             .hint("use https://");
     if (is_server) return ok();
-    if (const auto rootfs = option(image, "rootfs"); !rootfs.empty()) CTL_TRY(check_address(rootfs));
-    if (!source.starts_with("https://") && !image.fingerprint)
-        return Error(ErrorCode::invalid,
-                     fmt::format("{} is got without TLS: nothing would tell if it was changed on the way",
-                                 ctl::quoted(source)))
-            .hint("use https://, or declare its fingerprint");
+    for (const auto& url : {source, option(image, "rootfs")}) {
+        if (url.empty() && !source.empty()) continue;
+        CTL_TRY(check_address(url));
+        if (!url.starts_with("https://") && !image.fingerprint)
+            return Error(ErrorCode::invalid,
+                         fmt::format("{} is got without TLS: nothing would tell if it was changed on the way",
+                                     ctl::quoted(url)))
+                .hint("use https://, or declare its fingerprint");
+    }
     return ok();
 }
 

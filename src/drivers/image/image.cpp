@@ -195,6 +195,9 @@ Status update_image(const std::string& state_dir, const std::string& name, const
             return Error(ErrorCode::internal, fmt::format("an image has no such field {}", ctl::quoted(field.name)));
     set_live_fields(record, std::get<model::Image>(next));
     CTL_TRY(write_record(state_dir, name, record));
+    // Only who watches sees an image as overdue, and says so by this field.
+    const auto is_asked = [](const auto& field) { return field.name == "auto_update"; };
+    if (std::none_of(change.fields.begin(), change.fields.end(), is_asked)) return ok();
     return is_overdue(record, std::time(nullptr)) ? refresh_image(state_dir, name, record, stop) : ok();
 }
 

@@ -38,7 +38,6 @@ struct Running {
     std::string etag{};
     std::string modified{};
     bool begun = false;
-    bool refused = false;  ///< by begin or sink
 
     bool start() {
         if (begun) return true;
@@ -71,9 +70,7 @@ std::size_t take_header(char* data, std::size_t, std::size_t size, void* context
 
 std::size_t take_body(char* data, std::size_t, std::size_t size, void* context) {
     auto& running = *static_cast<Running*>(context);
-    const bool wanted = running.start() && running.sink({data, size});
-    running.refused = !wanted;
-    return wanted ? size : CURL_WRITEFUNC_ERROR;
+    return running.start() && running.sink({data, size}) ? size : CURL_WRITEFUNC_ERROR;
 }
 
 int look_for_stop(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {

@@ -99,7 +99,10 @@ private:
                              fmt::format("{} is there and has no config of ctl's", host_.paths.directory(name_)));
             return system_error(why, fmt::format("rename {} to {}", aside, host_.paths.directory(name_)));
         }
-        return bring_to(wanted().state.value_or(ContainerState::stopped));
+        const ContainerState state = wanted().state.value_or(ContainerState::stopped);
+        // Made anew, it stays as somebody brought it by hand.
+        if (change_.desired->held) CTL_TRY(keep_purpose(state));
+        return bring_to(state);
     }
 
     Status update() {

@@ -297,7 +297,7 @@ Result<std::string> render_config(const Container& container, std::string_view m
     if (container.environment) CTL_TRY(write_environment(out, *container.environment));
     if (container.mounts) CTL_TRY(write_mounts(out, *container.mounts, place, facts));
     out.text(own_lines(container, {"devices"}));
-    CTL_ASSIGN(const auto nodes, device_lines(container, place));
+    CTL_ASSIGN(const auto nodes, device_lines(container, place, cgroup_prefix(facts, "devices")));
     for (const auto line : split(nodes, '\n'))
         if (!line.empty()) out.whole(fmt::format("{}\n{}", follows, line));
     CTL_ASSIGN(const auto limits, limit_lines(container, facts));

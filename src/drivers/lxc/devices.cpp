@@ -106,12 +106,7 @@ Status run_helper(const std::vector<std::string>& argv) {
     return Error(ErrorCode::io, escaped(trimmed(ended.err)));
 }
 
-/// Version 2 has no such rules of its own: there liblxc's program was loaded with all that the container began with.
 Status allow(const Cgroups& cgroups, const std::string& name, const DeviceSpec& spec, bool allowed) {
-    if (cgroups.is_unified("devices"))
-        return Error(ErrorCode::unsupported,
-                     "devices of a privileged container can't change while it runs on cgroup version 2")
-            .hint("stop it first, or run with --restart");
     CTL_ASSIGN(const dev_t numbers, device_numbers(spec));
     const auto& file = allowed ? devices_allow : devices_deny;
     const std::string line = rule(spec, numbers);
@@ -187,7 +182,7 @@ std::string device_node(const ConfigPlace& place, std::string_view path) {
     return fmt::format("{}/{}", directory_of(place), name);
 }
 
-Result<std::string> device_lines(const Container& container, const ConfigPlace& place) {
+Result<std::string> device_lines(const Container& container, const ConfigPlace& place, std::string_view cgroup_prefix) {
     std::string lines;
     if (!container.devices) return lines;
     for (const auto& [path, text] : *container.devices) {
@@ -195,7 +190,7 @@ Result<std::string> device_lines(const Container& container, const ConfigPlace& 
         const auto numbers = device_numbers(spec);
         if (!numbers) continue;
         if (container.idmap.value_or("none") == "none")
-            lines += fmt::format("lxc.cgroup.devices.allow = {}\n", rule(spec, *numbers));
+            lines += fmt::format("{}devices.allow = {}\n", cgroup_prefix, rule(spec, *numbers));
         lines += fmt::format("lxc.mount.entry = {} {} none bind,optional,create=file 0 0\n",
                              fstab_escaped(device_node(place, path)), fstab_escaped(path.substr(1)));
     }
@@ -270,6 +265,12 @@ Status replug_devices(const std::string& helper, pid_t init, const Devices& from
     const std::string pid = std::to_string(init);
     const bool privileged = next.idmap.value_or("none") == "none";
     const Devices to = next.devices.value_or(Devices());
+    // Version 2 has no rules that could be changed: there liblxc's program was loaded with all that the container began
+    // with.
+    if (privileged && from != to && cgroups.is_unified("devices"))
+        return Error(ErrorCode::unsupported,
+                     "devices of a privileged container can't change while it runs on cgroup version 2")
+            .hint("stop it first, or run with --restart");
     const auto keeps = [](const Devices& devices, const auto& device) {
         const auto it = devices.find(device.first);
         return it != devices.end() && it->second == device.second;

@@ -41,8 +41,10 @@ struct DeviceSpec {
 /// The node on the host for the container's `path`.
 [[nodiscard]] std::string device_node(const ConfigPlace& place, std::string_view path);
 
-/// Config lines, each with its end, that bind the nodes and, for a privileged container, allow their use.
-[[nodiscard]] Result<std::string> device_lines(const model::Container& container, const ConfigPlace& place);
+/// Config lines, each with its end, that bind the nodes and, for a privileged container, allow their use. `cgroup_prefix`:
+/// what the keys of the devices controller begin with.
+[[nodiscard]] Result<std::string> device_lines(const model::Container& container, const ConfigPlace& place,
+                                               std::string_view cgroup_prefix);
 
 /// The error of the first device that can't be given to the container: missing on the host, ids it does not have.
 [[nodiscard]] Status check_devices(const model::Container& container);
@@ -56,6 +58,7 @@ struct DeviceSpec {
 [[nodiscard]] Devices present_devices(pid_t init, const model::Container& container);
 
 /// Takes out of the running container what `from` has and `next` has not, and puts in what is new. Changed ones go and come.
+/// `unsupported`, with nothing changed, for a privileged container on cgroup version 2.
 [[nodiscard]] Status replug_devices(const std::string& helper, pid_t init, const Devices& from, const model::Container& next,
                                     const ConfigPlace& place, const Cgroups& cgroups);
 

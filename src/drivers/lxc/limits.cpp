@@ -244,10 +244,12 @@ void observe_limits(const std::string& name, const Cgroups& cgroups, Container& 
         container.swappiness = parse_number(cgroups.inner_value(name, memory_swappiness).value_or(""));
     if (written.hugepage_limits) container.hugepage_limits = observed_hugepages(name, cgroups, *written.hugepage_limits);
     if (written.cpu_nodes) container.cpu_nodes = cgroups.value(name, cpuset_mems);
-    if (written.cpu_shares)
-        if (container.cpu_shares = observed_number(name, cgroups, cpu_weight);
-            container.cpu_shares && cgroups.is_unified("cpu"))
+    if (written.cpu_shares) {
+        // What a cgroup has of itself is a value like any other: 100 % asks for it.
+        container.cpu_shares = parse_number(observed(name, cgroups, cpu_weight).value_or(""));
+        if (container.cpu_shares && cgroups.is_unified("cpu"))
             container.cpu_shares = shares_of(*container.cpu_shares, written.cpu_shares);
+    }
     if (written.cpu_quota) container.cpu_quota = observed_quota(name, cgroups);
     if (written.disk_weight) container.disk_weight = observed_disk_weight(name, cgroups);
 }

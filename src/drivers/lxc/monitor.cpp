@@ -84,13 +84,7 @@ std::string Monitors::address(const std::string& name) const { return monitor_ad
 std::set<std::string> Monitors::running(const std::set<std::string>& names) const {
     const auto table = read_file("/proc/net/unix");
     if (!table) return {};
-    std::set<std::string_view> listening;
-    for (const auto line : split(*table, '\n')) {
-        const std::size_t at = line.find(" @");
-        // Connections have the name of the socket that took them, and may be closed after it.
-        const bool listens = line.find(" 00010000 ") < at;
-        if (at != std::string_view::npos && listens && line.ends_with("/command")) listening.insert(line.substr(at + 2));
-    }
+    const auto listening = listening_monitors(*table);
     std::set<std::string> found;
     for (const auto& name : names)
         if (listening.contains(address(name))) found.insert(name);

@@ -5,6 +5,8 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -118,14 +120,24 @@ bool write_pid(const std::string& path, pid_t pid) {
 
 /// Another user, who may still look for the container and enter its network, and nothing else that root may.
 bool become(unsigned uid, unsigned gid) {
-    if (gid != 0 && (::setgroups(0, nullptr) != 0 || ::setegid(gid) != 0)) return false;
+    if (uid == 0 && gid == 0) return true;
+    if (::setgroups(0, nullptr) != 0 || ::setresgid(gid, gid, gid) != 0) return false;
     if (uid == 0) return true;
-    if (::seteuid(uid) != 0) return false;
+    // For good: neither the real nor the saved id leads back.
+    if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 || ::setresuid(uid, uid, uid) != 0) return false;
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};
-    if (::syscall(SYS_capget, &header, sets) != 0) return false;
-    for (const unsigned capability : {CAP_SYS_ADMIN, CAP_SYS_PTRACE}) sets[0].effective |= 1U << capability;
+    for (const unsigned capability : {CAP_SYS_ADMIN, CAP_SYS_PTRACE}) sets[0].permitted |= 1U << capability;
+    sets[0].effective = sets[0].permitted;
     return ::syscall(SYS_capset, &header, sets) == 0;
+}
+
+/// Ranges of ports and many connections take more files than a shell usually grants.
+void raise_file_limit() {
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
 }  // namespace
@@ -137,6 +149,7 @@ int main(int argc, char** argv) {
     }
     ::signal(SIGPIPE, SIG_IGN);
     ::umask(077);
+    raise_file_limit();
     const Settings settings = read_settings(argv[1]);
     if (settings.forwards.empty()) return fail("the configuration names nothing to hand on");
     std::string why;

@@ -26,6 +26,7 @@ constexpr std::size_t chunk = 65536;
 /// After which silence a sender of datagrams is forgotten.
 constexpr auto silence = std::chrono::seconds(60);
 constexpr std::size_t most_senders = 4096;
+constexpr auto tidying_pause = std::chrono::seconds(1);
 
 /// What waits for a descriptor; `this` goes with its last descriptor.
 class Waiter {
@@ -42,14 +43,10 @@ public:
     Loop& operator=(const Loop&) = delete;
 
     void watch(int fd, std::uint32_t events, std::shared_ptr<Waiter> waiter) {
-        epoll_event event{.events = events, .data = {.fd = fd}};
-        const bool known = waiters_.contains(fd);
-        ::epoll_ctl(epoll_, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
-        waiters_[fd] = std::move(waiter);
-    }
-    void change(int fd, std::uint32_t events) {
-        epoll_event event{.events = events, .data = {.fd = fd}};
-        ::epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
+        const std::uint32_t serial = ++last_serial_;
+        epoll_event event{.events = events, .data = {.u64 = std::uint64_t{serial} << 32 | static_cast<std::uint32_t>(fd)}};
+        ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+        waiters_[fd] = {serial, std::move(waiter)};
     }
     /// Closes it.
     void forget(int fd) {
@@ -59,21 +56,26 @@ public:
     }
     void run() {
         std::array<epoll_event, 64> events;
+        auto next_tidying = Clock::now() + tidying_pause;
         while (true) {
             const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 10'000);
             for (int i = 0; i < count; ++i) {
                 const auto& event = events.at(static_cast<std::size_t>(i));
+                const int fd = static_cast<int>(event.data.u64 & 0xffffffff);
+                const auto found = waiters_.find(fd);
+                // One that was forgotten in this round may have left its number to another.
+                if (found == waiters_.end() || found->second.serial != event.data.u64 >> 32) continue;
                 // Held while it works: it may forget itself.
-                const auto found = waiters_.find(event.data.fd);
-                if (found == waiters_.end()) continue;
-                const auto waiter = found->second;
-                waiter->ready(event.data.fd, event.events);
+                const auto waiter = found->second.waiter;
+                waiter->ready(fd, event.events);
             }
+            if (Clock::now() < next_tidying) continue;
             for (auto* janitor : janitors_) janitor->tidy();
+            next_tidying = Clock::now() + tidying_pause;
         }
     }
 
-    /// Told after every round.
+    /// Told every now and then.
     class Janitor {
     public:
         virtual ~Janitor() = default;
@@ -82,8 +84,13 @@ public:
     void tell(Janitor* janitor) { janitors_.push_back(janitor); }
 
 private:
+    struct Watched {
+        std::uint32_t serial = 0;
+        std::shared_ptr<Waiter> waiter;
+    };
     int epoll_;
-    std::map<int, std::shared_ptr<Waiter>> waiters_;
+    std::uint32_t last_serial_ = 0;
+    std::map<int, Watched> waiters_;
     std::vector<Janitor*> janitors_;
 };
 
@@ -106,8 +113,8 @@ public:
         : loop_(loop), there_{client, target, std::move(greeting)}, back_{target, client} {}
 
     void begin() {
-        loop_.watch(there_.from, 0, shared_from_this());
-        loop_.watch(there_.to, EPOLLOUT, shared_from_this());
+        // By edges: what is ready is moved until the kernel has no more of it, so a peer that has hung up is told of once.
+        for (const int fd : {there_.from, there_.to}) loop_.watch(fd, EPOLLIN | EPOLLOUT | EPOLLET, shared_from_this());
     }
 
     void ready(int fd, std::uint32_t events) override {
@@ -125,7 +132,6 @@ public:
         // Who has hung up takes no answer either.
         const Pipe& mine = fd == there_.from ? there_ : back_;
         if ((events & EPOLLHUP) != 0 && mine.closed) return end();
-        wait();
     }
 
 private:
@@ -135,7 +141,8 @@ private:
             while (!pipe.empty()) {
                 const ssize_t size =
                     ::send(pipe.to, pipe.waiting.data() + pipe.sent, pipe.waiting.size() - pipe.sent, MSG_NOSIGNAL);
-                if (size < 0) return errno == EAGAIN || errno == EINTR;
+                if (size < 0 && errno == EINTR) continue;
+                if (size < 0) return errno == EAGAIN;
                 pipe.sent += static_cast<std::size_t>(size);
             }
             if (pipe.ended) {
@@ -148,22 +155,10 @@ private:
             const ssize_t size = ::recv(pipe.from, pipe.waiting.data(), chunk, 0);
             const int why = errno;
             pipe.waiting.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
-            if (size < 0) return why == EAGAIN || why == EINTR;
+            if (size < 0 && why == EINTR) continue;
+            if (size < 0) return why == EAGAIN;
             if (size == 0) pipe.ended = true;
         }
-    }
-
-    void wait() {
-        loop_.change(there_.from, wanted(there_, back_));
-        loop_.change(there_.to, wanted(back_, there_));
-    }
-
-    /// Of the descriptor that `in` reads from and `out` writes to.
-    static std::uint32_t wanted(const Pipe& in, const Pipe& out) {
-        std::uint32_t events = 0;
-        if (in.empty() && !in.ended) events |= EPOLLIN;
-        if (!out.empty()) events |= EPOLLOUT;
-        return events;
     }
 
     void end_if_lost(std::uint32_t events) {
@@ -171,7 +166,6 @@ private:
     }
 
     void end() {
-        const auto self = shared_from_this();
         loop_.forget(there_.from);
         loop_.forget(there_.to);
     }

@@ -130,11 +130,19 @@ Status check_content(const DiskRecord& record) {
         .hint("set source.wipe: true to lose all that is on it, or choose another source");
 }
 
+/// Errors: not_found for a device that is away: a file made in its stead would be in memory; as check_content() otherwise.
+Status check_source(const DiskRecord& record, SourceKind kind) {
+    if (kind != SourceKind::missing) return check_content(record);
+    if (!record.source.starts_with("/dev/")) return ok();
+    return Error(ErrorCode::not_found, fmt::format("{} is not there", ctl::quoted(record.source)))
+        .hint("attach the device, or name a file elsewhere");
+}
+
 Status make_disk(const std::string& state_dir, const std::string& name, DiskRecord& record,
                  std::optional<std::int64_t> size) {
     const SourceKind kind = kind_of_source(record.source);
-    if (kind == SourceKind::missing) record.made = true;
-    else CTL_TRY(check_content(record));
+    CTL_TRY(check_source(record, kind));
+    record.made = kind == SourceKind::missing || record.made;
     CTL_TRY(write_disk_record(state_dir, name, record));
     if (kind == SourceKind::missing) return make_loop_file(name, record, size);
     return uuid_on(record.source) == record.uuid ? ok() : make_file_system(record.source, name, record);
@@ -308,7 +316,7 @@ Status check_disk(const std::string& state_dir, const model::Entry& wanted, cons
         const auto now = size_of_file(record.source);
         return pool.size && now && *pool.size < *now ? grow_disk({}, record, *pool.size) : ok();
     }
-    return kind == SourceKind::missing ? ok() : check_content(record);
+    return check_source(record, kind);
 }
 
 Status open_disk(const std::string& state_dir, const model::Entry& wanted, const std::string& name) {
