@@ -50,7 +50,8 @@ Result<ContainerRoot> files_of(Session& session, const std::string& name) {
     const auto pid = number_of(facts_of(facts, id), "pid");
     const std::string path = pid ? fmt::format("/proc/{}/root", *pid) : container->rootfs.value_or("");
     ContainerRoot files;
-    CTL_ASSIGN(files.ids, IdMap::parse(container->idmap.value_or("none")));
+    CTL_ASSIGN(const auto ids, IdMap::parse(container->idmap.value_or("none")));
+    files.ids = ids.value_or(IdMap::identity());
     files.root.reset(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!files.root)
         return system_error(errno, fmt::format("open the root directory of container {}", ctl::quoted(name)))

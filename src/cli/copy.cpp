@@ -2,20 +2,18 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/openat2.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <memory>
 
 #include <fmt/format.h>
 
+#include "base/act_as.h"
 #include "base/text.h"
 
 namespace ctl::cli {
@@ -38,37 +36,6 @@ Fd open_at(int root, const std::string& path, std::uint64_t flags) {
 Fd open_again(const Fd& seen, int flags) {
     return Fd(::open(fmt::format("/proc/self/fd/{}", seen.get()).c_str(), flags | O_CLOEXEC));
 }
-
-/// Files are made as the container's root makes them, on file systems too that know only the container's users, but with
-/// all of our own rights. For this thread, until it goes.
-class ActAs {
-public:
-    ActAs(uid_t uid, gid_t gid) {
-        if (uid == 0) return;
-        ::setfsgid(gid);
-        ::setfsuid(uid);  // which takes the rights over files with it
-        raise_rights();
-        acts_ = true;
-    }
-    ~ActAs() {
-        if (!acts_) return;
-        ::setfsuid(0);
-        ::setfsgid(0);
-    }
-    ActAs(const ActAs&) = delete;
-    ActAs& operator=(const ActAs&) = delete;
-
-private:
-    static void raise_rights() {
-        __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-        __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};
-        if (::syscall(SYS_capget, &header, sets) != 0) return;
-        for (auto& set : sets) set.effective = set.permitted;
-        ::syscall(SYS_capset, &header, sets);
-    }
-
-    bool acts_ = false;
-};
 
 Status copy_bytes(int from, int to, const std::string& what) {
     std::vector<char> buffer(std::size_t{1} << 18);
@@ -234,43 +201,7 @@ private:
     Copied copied_;
 };
 
-std::optional<std::uint32_t> number(std::string_view text) {
-    std::uint32_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
 }  // namespace
-
-Result<IdMap> IdMap::parse(std::string_view text) {
-    IdMap map;
-    if (text == "none") {
-        map.ranges_.push_back({0, 0, ~std::uint32_t{0}});
-        return map;
-    }
-    for (const auto range : split(text, ',')) {
-        const auto parts = split(range, ':');
-        const auto container = number(parts.front());
-        const auto host = parts.size() == 3 ? number(parts[1]) : std::nullopt;
-        const auto count = parts.size() == 3 ? number(parts[2]) : std::nullopt;
-        if (!container || !host || !count)
-            return Error(ErrorCode::unsupported, fmt::format("the container's id map {} is not one of ctl's", quoted(text)));
-        map.ranges_.push_back({*container, *host, *count});
-    }
-    return map;
-}
-
-std::optional<std::uint32_t> IdMap::to_host(std::uint32_t id) const {
-    for (const auto& range : ranges_)
-        if (id >= range.container && id - range.container < range.count) return range.host + (id - range.container);
-    return std::nullopt;
-}
-
-std::optional<std::uint32_t> IdMap::to_container(std::uint32_t id) const {
-    for (const auto& range : ranges_)
-        if (id >= range.host && id - range.host < range.count) return range.container + (id - range.host);
-    return std::nullopt;
-}
 
 Result<Copied> copy_in(const std::string& from, const ContainerRoot& container, const std::string& to,
                        const CopyOptions& options) {

@@ -3,12 +3,11 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/fd.h"
+#include "base/id_map.h"
 #include "base/result.h"
 
 // Files in and out of containers. Everything in a container is looked up inside its root: no link in there leads out, and
@@ -16,28 +15,10 @@
 
 namespace ctl::cli {
 
-/// Ids of a container and of the host; see model::Container::idmap.
-class IdMap {
-public:
-    /// "none", or "CONTAINER:HOST:COUNT", several of them between commas.
-    [[nodiscard]] static Result<IdMap> parse(std::string_view text);
-
-    [[nodiscard]] std::optional<std::uint32_t> to_host(std::uint32_t id) const;
-    [[nodiscard]] std::optional<std::uint32_t> to_container(std::uint32_t id) const;
-
-private:
-    struct Range {
-        std::uint32_t container;
-        std::uint32_t host;
-        std::uint32_t count;
-    };
-    std::vector<Range> ranges_;
-};
-
 /// The files of a container.
 struct ContainerRoot {
     Fd root;  ///< its root directory, as its processes see it
-    IdMap ids;
+    IdMap ids = IdMap::identity();
 };
 
 struct CopyOptions {

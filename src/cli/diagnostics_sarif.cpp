@@ -34,13 +34,6 @@ std::string uri_of(const std::string& path) {
     return uri;
 }
 
-/// FNV-1a, 64 bits: stable over runs and machines, which std::hash is not.
-std::uint64_t stable_hash(std::string_view text) {
-    std::uint64_t hash = 0xcbf29ce484222325U;
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-    return hash;
-}
-
 std::string_view level(Severity severity) {
     switch (severity) {
         case Severity::error: return "error";

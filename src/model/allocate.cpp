@@ -6,18 +6,12 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "model/value_types.h"
 
 namespace ctl::model {
 
 namespace {
-
-/// FNV-1a, 64 bits: spreads names well enough and is the same on every machine.
-std::uint64_t hash_of(std::string_view text) {
-    std::uint64_t hash = 0xcbf29ce484222325U;
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-    return hash;
-}
 
 unsigned byte_of(std::uint64_t hash, unsigned index) { return static_cast<unsigned>(hash >> (8 * index)) & 0xFFU; }
 
@@ -65,7 +59,7 @@ std::string Allocator::choose(const std::string& key, const std::string& text,
     const auto use = [&](const std::string& value) { return used_.emplace_hint(place, key, value)->second; };
     if (const auto it = known_.find(key); it != known_.end()) return use(it->second);
     for (unsigned attempt = 0;; ++attempt) {
-        const std::string value = make(hash_of(attempt == 0 ? text : fmt::format("{}#{}", text, attempt)));
+        const std::string value = make(stable_hash(attempt == 0 ? text : fmt::format("{}#{}", text, attempt)));
         // The bound only matters on a host whose whole address space is taken; then an overlap is the lesser evil.
         if (attempt < 10'000 && (taken_.contains(value) || !is_free(value))) continue;
         taken_.insert(value);

@@ -27,9 +27,7 @@ std::string with_line_end(std::string text) {
 /// Tells one set of declared texts from another: with another instance-id cloud-init takes the container for a new one, and
 /// does all again at its next start.
 std::string instance_id(const std::string& name, const std::string& declared) {
-    std::uint64_t hash = 0xcbf29ce484222325U;
-    for (const char c : declared) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-    return fmt::format("{}-{:016x}", name, hash);
+    return fmt::format("{}-{:016x}", name, stable_hash(declared));
 }
 
 std::string default_network_config(const std::vector<std::string>& by_dhcp) {

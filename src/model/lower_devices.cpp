@@ -12,21 +12,16 @@ namespace ctl::model {
 
 namespace {
 
-std::string text_or(const Config& keys, std::string_view key, std::string_view otherwise) {
-    const Value* value = find_value(keys, key);
-    return value != nullptr ? value->text : std::string(otherwise);
-}
-
 /// "c 1:3 0660 0:0", or with the host's device where its numbers are not written: "c /dev/fuse 0660 0:0 optional".
 std::string node_text(const resource::Device& device, const std::string& path) {
     const Value* major = find_value(device.keys, "major");
     const Value* minor = find_value(device.keys, "minor");
     const std::string what = major != nullptr && minor != nullptr ? fmt::format("{}:{}", major->text, minor->text)
-                                                                  : fstab_escaped(text_or(device.keys, "source", path));
-    std::string mode = text_or(device.keys, "mode", "0660");
+                                                                  : fstab_escaped(text_value(device.keys, "source", path));
+    std::string mode = text_value(device.keys, "mode", "0660");
     while (mode.size() < 4) mode.insert(mode.begin(), '0');
     return fmt::format("{} {} {} {}:{}{}", device.type.text == "unix-block" ? "b" : "c", what, mode,
-                       text_or(device.keys, "uid", "0"), text_or(device.keys, "gid", "0"),
+                       text_value(device.keys, "uid", "0"), text_value(device.keys, "gid", "0"),
                        bool_value(device.keys, "required", true) ? "" : " optional");
 }
 
@@ -49,7 +44,7 @@ std::set<std::string, std::less<>> mount_flags(const resource::Device& device) {
 void lower_devices(const resource::Devices& devices, Container& object, Places& places) {
     for (const auto& [name, device] : devices) {
         if (device.type.text != "unix-char" && device.type.text != "unix-block") continue;
-        const std::string path = text_or(device.keys, "path", text_or(device.keys, "source", ""));
+        const std::string path = text_value(device.keys, "path", text_value(device.keys, "source", ""));
         if (path.empty()) continue;
         if (!object.devices) object.devices.emplace();
         object.devices->emplace(path, node_text(device, path));

@@ -32,10 +32,6 @@ AddressRange usual_range(const Cidr& own) {
     return {host_of(own, 2), last};
 }
 
-std::string text_of(const Value* value, std::string_view otherwise) {
-    return value != nullptr ? value->text : std::string(otherwise);
-}
-
 /// One network's settings, as lines of dnsmasq's configuration.
 class DnsLowering {
 public:
@@ -72,6 +68,11 @@ private:
         if (value != nullptr) places_["options"] = value->where;
         return value;
     }
+
+    [[nodiscard]] std::string text(std::string_view name, std::string_view otherwise) {
+        const Value* value = key(name);
+        return value != nullptr ? value->text : std::string(otherwise);
+    }
     [[nodiscard]] bool gives4() const { return v4_ && gives_addresses(network_, *v4_); }
     [[nodiscard]] bool gives6() const { return v6_ && gives_addresses(network_, *v6_); }
     void line(std::string text) { lines_.push_back(std::move(text)); }
@@ -88,7 +89,7 @@ private:
     }
 
     void add_dhcp4() {
-        const std::string expiry = text_of(key("ipv4.dhcp.expiry"), usual_expiry);
+        const std::string expiry = text("ipv4.dhcp.expiry", usual_expiry);
         for (const auto& range : ranges("ipv4.dhcp.ranges", *v4_))
             line(fmt::format("dhcp-range={},{},{}", range.first.str(), range.last.str(), expiry));
         if (const Value* gateway = key("ipv4.dhcp.gateway")) line("dhcp-option-force=3," + gateway->text);
@@ -101,7 +102,7 @@ private:
     void add_dhcp6() {
         line("enable-ra");
         if (gives6()) {
-            const std::string expiry = text_of(key("ipv6.dhcp.expiry"), usual_expiry);
+            const std::string expiry = text("ipv6.dhcp.expiry", usual_expiry);
             for (const auto& range : ranges("ipv6.dhcp.ranges", *v6_))
                 line(fmt::format("dhcp-range={},{},{},{}", range.first.str(), range.last.str(), v6_->prefix, expiry));
         } else if (!bool_value(network_.config, "ipv6.dhcp", true)) {
@@ -132,7 +133,7 @@ private:
             if (const auto option = trimmed(text); !option.empty()) line(std::string(option));
     }
 
-    [[nodiscard]] std::string domain() { return text_of(key("dns.domain"), usual_domain); }
+    [[nodiscard]] std::string domain() { return text("dns.domain", usual_domain); }
 
     static std::string search_list(const Value& value) {
         std::string text;

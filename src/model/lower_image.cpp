@@ -9,11 +9,6 @@ namespace ctl::model {
 
 namespace {
 
-std::string text_of(const Config& config, std::string_view key) {
-    const Value* value = find_value(config, key);
-    return value != nullptr ? value->text : std::string();
-}
-
 /// LXD's word for a download by whatever protocol; the only one that needs no daemon at the other end is simplestreams.
 std::string type_of(const resource::ImageSource& source) {
     return source.type.text == "image" ? "simplestreams" : source.type.text;
@@ -21,10 +16,11 @@ std::string type_of(const resource::ImageSource& source) {
 
 std::string source_of(const resource::ImageSource& source, const HostLayout& layout) {
     const std::string type = type_of(source);
-    if (type == "url") return text_of(source.more, "url");
-    if (type == "simplestreams") return fmt::format("{} {}", text_of(source.more, "server"), text_of(source.more, "alias"));
-    if (type == "debootstrap") return text_of(source.more, "suite");
-    if (type == "container") return text_of(source.more, "container");
+    if (type == "url") return text_value(source.more, "url");
+    if (type == "simplestreams")
+        return fmt::format("{} {}", text_value(source.more, "server"), text_value(source.more, "alias"));
+    if (type == "debootstrap") return text_value(source.more, "suite");
+    if (type == "container") return text_value(source.more, "container");
     return source.path.empty() ? std::string() : absolute_path(source.path, layout);
 }
 

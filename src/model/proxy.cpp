@@ -29,15 +29,12 @@ std::optional<std::vector<std::uint16_t>> read_ports(std::string_view text) {
     return ports;
 }
 
-std::string key_text(const Device& device, std::string_view key) {
-    const Value* value = find_value(device.keys, key);
-    return value != nullptr ? value->text : std::string();
+std::optional<ProxyEnd> end_of(const Device& device, std::string_view key) {
+    return ProxyEnd::parse(text_value(device.keys, key));
 }
 
-std::optional<ProxyEnd> end_of(const Device& device, std::string_view key) { return ProxyEnd::parse(key_text(device, key)); }
-
 bool binds_in_container(const Device& device) {
-    const std::string bind = key_text(device, "bind");
+    const std::string bind = text_value(device.keys, "bind");
     return !bind.empty() && bind != "host";
 }
 
@@ -47,7 +44,7 @@ std::vector<IpAddress> fixed_addresses(const resource::Container& container) {
     for (const auto& [name, device] : container.devices) {
         if (device.type.text != "nic") continue;
         for (const auto* key : {"ipv4.address", "ipv6.address"})
-            for (const auto text : split(key_text(device, key), ',')) {
+            for (const auto text : split(text_value(device.keys, key), ',')) {
                 const auto plain = trimmed(text);
                 if (const auto address = IpAddress::parse(plain.substr(0, plain.find('/')))) addresses.push_back(*address);
             }
@@ -94,7 +91,7 @@ private:
         }
         auto end = end_of(device_, key);
         if (!end)
-            refuse(key, fmt::format("{} is no place to {} to", quoted(key_text(device_, key)), key),
+            refuse(key, fmt::format("{} is no place to {} to", quoted(text_value(device_.keys, key)), key),
                    "write tcp:ADDRESS:PORT, udp:ADDRESS:PORT (with ranges and lists of ports) or unix:/PATH");
         return end;
     }
@@ -111,7 +108,7 @@ private:
             if (!is_file && find_value(device_.keys, key) != nullptr)
                 refuse(key,
                        fmt::format("{} is of a socket in the file system, and it listens on {}", key,
-                                   quoted(key_text(device_, "listen"))),
+                                   quoted(text_value(device_.keys, "listen"))),
                        fmt::format("take {} out", key));
     }
 
@@ -174,8 +171,8 @@ void add_nat(nft::Chains& chains, const resource::Container& container, const Pr
 
 Proxy proxy_of(const Device& device) {
     Proxy proxy;
-    proxy.listen = key_text(device, "listen");
-    proxy.connect = key_text(device, "connect");
+    proxy.listen = text_value(device.keys, "listen");
+    proxy.connect = text_value(device.keys, "connect");
     proxy.bind = binds_in_container(device) ? "container" : "host";
     proxy.options.emplace();
     for (const auto* key : {"proxy_protocol", "mode", "uid", "gid", "security.uid", "security.gid"})

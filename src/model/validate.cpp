@@ -73,18 +73,13 @@ const resource::Network* Validation::network(std::string_view name) const {
 std::string_view Validation::segment(std::string_view link) const {
     for (std::size_t hops = 0; hops <= networks.size(); ++hops) {
         const resource::Network* declared = network(link);
-        const Value* parent = declared != nullptr ? value_of(declared->config, "parent") : nullptr;
+        const Value* parent = declared != nullptr ? find_value(declared->config, "parent") : nullptr;
         if (parent == nullptr || declared->type.text != "macvlan") return link;
         // A VLAN of an interface is a segment of its own, named by whoever declares it first.
-        if (value_of(declared->config, "vlan") != nullptr) return link;
+        if (find_value(declared->config, "vlan") != nullptr) return link;
         link = parent->text;
     }
     return link;
-}
-
-const Value* value_of(const Config& config, std::string_view key) {
-    const auto found = config.find(key);
-    return found != config.end() && !found->second.value.empty() ? &found->second.value : nullptr;
 }
 
 std::vector<std::vector<NamedEdge>> find_cycles(const std::vector<NamedEdge>& edges) {

@@ -128,7 +128,7 @@ std::optional<IpAddress> check_target(Validation& validation, const NetworkForwa
                 target.where, "use the address of a container");
         return address;
     }
-    const Value* own = value_of(network->config, address->family == Family::v4 ? "ipv4.address" : "ipv6.address");
+    const Value* own = find_value(network->config, address->family == Family::v4 ? "ipv4.address" : "ipv6.address");
     if (own != nullptr && own->text == "none")
         validation.error("address-outside",
                          fmt::format("target {} is in no subnet of network {}", target.text, quoted(network->name.text)),
@@ -169,7 +169,7 @@ void check_port(Validation& validation, const NetworkForward& forward, const For
     const auto target = ports_in(validation, port.target_port);
     used.add(port, listen);
     const auto address = check_target(validation, forward, port.target_address);
-    const Value* otherwise = value_of(forward.config, "target_address");
+    const Value* otherwise = find_value(forward.config, "target_address");
     if (address && otherwise != nullptr && IpAddress::parse(otherwise->text) == address && target.empty())
         validation.error(
             "forward-target",
@@ -231,7 +231,7 @@ void validate_forwards(Validation& validation) {
         check_listen_address(validation, forward, network);
         UsedPorts used(validation);
         for (const ForwardPort& port : forward.ports) check_port(validation, forward, port, used);
-        const Value* target = value_of(forward.config, "target_address");
+        const Value* target = find_value(forward.config, "target_address");
         if (target != nullptr) (void)check_target(validation, forward, *target);
         else if (forward.ports.empty())
             validation.error("forward-empty", "the network forward leads nowhere", forward.where,

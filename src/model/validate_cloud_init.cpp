@@ -9,7 +9,7 @@ namespace ctl::model {
 namespace {
 
 void check(Validation& validation, const Config& config, std::string_view key, std::string (*fault_of)(std::string_view)) {
-    const Value* value = value_of(config, key);
+    const Value* value = find_value(config, key);
     if (value == nullptr) return;
     if (const std::string fault = fault_of(value->text); !fault.empty())
         validation.error("bad-value", fmt::format("cloud-init can't use {}: {}", key, fault), value->where,

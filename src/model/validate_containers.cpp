@@ -6,6 +6,7 @@
 #include "model/cloud_init.h"
 #include "model/nic_types.h"
 #include "model/proxy.h"
+#include "model/readiness.h"
 #include "model/resolve.h"
 #include "model/validation.h"
 #include "model/value_types.h"
@@ -39,12 +40,12 @@ void Uniqueness::add_addresses(std::string_view family, const std::string& user,
     for (const Cidr& cidr : nic_addresses(validation_, device, family)) {
         const std::string address = cidr.address.str();
         claim("duplicate-address", fmt::format("address {} {}", segment, address), fmt::format("address {}", address), user,
-              value_of(device.keys, fmt::format("{}.address", family))->where);
+              find_value(device.keys, fmt::format("{}.address", family))->where);
     }
 }
 
 void Uniqueness::add_routes(std::string_view family, const std::string& user, const Config& keys) {
-    const Value* routes = value_of(keys, fmt::format("{}.routes", family));
+    const Value* routes = find_value(keys, fmt::format("{}.routes", family));
     if (routes == nullptr) return;
     for (const auto text : parse_list(routes->text)) {
         const auto cidr = Cidr::parse(text);
@@ -62,10 +63,10 @@ void Uniqueness::add_nic(const std::string& user, const resource::Device& device
         add_addresses(family, user, device);
         add_routes(family, user, device.keys);
     }
-    if (const Value* value = value_of(device.keys, "hwaddr"))
+    if (const Value* value = find_value(device.keys, "hwaddr"))
         if (const auto mac = parse_mac(value->text))
             claim("duplicate-mac", "hwaddr " + *mac, fmt::format("hwaddr {}", *mac), user, value->where);
-    if (const Value* value = value_of(device.keys, "host_name"))
+    if (const Value* value = find_value(device.keys, "host_name"))
         claim("duplicate-host-name", "host_name " + value->text, fmt::format("host_name {}", quoted(value->text)), user,
               value->where);
 }
@@ -100,7 +101,9 @@ void check_profiles(Validation& validation, const Container& container) {
 }
 
 void check_depends_on(Validation& validation, const Container& container, std::vector<NamedEdge>& edges) {
-    for (const auto& other : container.depends_on) {
+    for (const auto& dependency : container.depends_on) {
+        const auto& other = dependency.container;
+        validate_readiness(validation, dependency);
         if (!validation.containers.contains(other.text))
             validation.error("unknown-container", fmt::format("no container {} is declared", quoted(other.text)),
                              other.where,
@@ -126,7 +129,7 @@ void check_overrides(Validation& validation, const Container& container) {
 void check_root(Validation& validation, const Container& container) {
     const std::string* root = nullptr;
     for (const auto& [name, device] : container.devices) {
-        const Value* path = value_of(device.keys, "path");
+        const Value* path = find_value(device.keys, "path");
         if (device.type.text != "disk" || path == nullptr || path->text != "/") continue;
         if (root != nullptr)
             validation.error("two-root-disks",
@@ -152,8 +155,8 @@ std::string normal_path(std::string_view path) {
 const Value* place_of(const Device& device) {
     const bool node = device.type.text == "unix-char" || device.type.text == "unix-block";
     if (!node && device.type.text != "disk") return nullptr;
-    const Value* path = value_of(device.keys, "path");
-    return path == nullptr && node ? value_of(device.keys, "source") : path;
+    const Value* path = find_value(device.keys, "path");
+    return path == nullptr && node ? find_value(device.keys, "source") : path;
 }
 
 void check_clashes(Validation& validation, const Container& container) {

@@ -16,8 +16,8 @@ using resource::Device;
 using resource::Network;
 
 void check_nic_kind(Validation& validation, const std::string& device_name, const Device& device) {
-    const Value* network = value_of(device.keys, "network");
-    const Value* nictype = value_of(device.keys, "nictype");
+    const Value* network = find_value(device.keys, "network");
+    const Value* nictype = find_value(device.keys, "nictype");
     if (network != nullptr) {
         if (validation.network(network->text) == nullptr)
             validation.error(
@@ -25,7 +25,7 @@ void check_nic_kind(Validation& validation, const std::string& device_name, cons
                 validation.suggestion(network->text, validation.networks,
                                       "declare it under networks, or name a link of the host with nictype and parent"));
         for (const auto key : {"nictype", "parent"})
-            if (const Value* other = value_of(device.keys, key))
+            if (const Value* other = find_value(device.keys, key))
                 validation.error("nic-kind", fmt::format("device {} has both network and {}", quoted(device_name), key),
                                  other->where, fmt::format("remove {}; the network says it", key));
         return;
@@ -35,7 +35,7 @@ void check_nic_kind(Validation& validation, const std::string& device_name, cons
                          device.where, "add network: NAME, or nictype: bridged and parent: LINK");
         return;
     }
-    const Value* parent = value_of(device.keys, "parent");
+    const Value* parent = find_value(device.keys, "parent");
     if (nictype->text == "p2p" || (nictype->text == "routed" && parent == nullptr)) return;
     if (parent == nullptr) {
         validation.error("missing-parent",
@@ -65,7 +65,7 @@ void check_nic_names(Validation& validation, const std::string& device_name, con
         validation.value_error("bad-interface", fmt::format("{} can't be the name of an interface", quoted(name.text)),
                                name.where,
                                "add name: eth0, or another of 2 to 15 letters, digits, dashes, dots or underscores");
-    const Value* host_name = value_of(device.keys, "host_name");
+    const Value* host_name = find_value(device.keys, "host_name");
     if (host_name == nullptr) return;
     if (!is_interface_name(host_name->text) || host_name->text == "lo")
         validation.value_error("bad-interface", fmt::format("{} can't be the name of an interface", quoted(host_name->text)),
@@ -78,7 +78,7 @@ void check_nic_names(Validation& validation, const std::string& device_name, con
 }
 
 void check_nic_mtu(Validation& validation, const Device& device) {
-    const Value* value = value_of(device.keys, "mtu");
+    const Value* value = find_value(device.keys, "mtu");
     const Value* parent = nic_parent(device);
     if (value != nullptr)
         check_mtu(validation, *value, parent != nullptr ? validation.network(parent->text) : nullptr, "network");
@@ -134,7 +134,7 @@ std::optional<Cidr> checked_address(Validation& validation, const Device& device
 }
 
 void check_gateway(Validation& validation, const Device& device, std::string_view family, const std::vector<Cidr>& own) {
-    const Value* value = value_of(device.keys, fmt::format("{}.gateway", family));
+    const Value* value = find_value(device.keys, fmt::format("{}.gateway", family));
     if (value == nullptr || value->text == "none" || value->text == "auto" || is_routed(device)) return;
     const bool is_v4 = family == "ipv4";
     const auto gateway = IpAddress::parse(value->text);
@@ -160,13 +160,13 @@ void check_gateway(Validation& validation, const Device& device, std::string_vie
 /// propagation, shift and raw.mount.options.
 void check_mount_keys(Validation& validation, const std::string& device_name, const Device& device, bool is_root) {
     for (const std::string_view key : {"propagation", "shift", "raw.mount.options"}) {
-        const Value* value = value_of(device.keys, key);
+        const Value* value = find_value(device.keys, key);
         if (!is_root || value == nullptr || value->text == "private" || value->text == "false") continue;
         validation.error("root-disk-key",
                          fmt::format("root disk {} has {}, which is for other disks", quoted(device_name), key),
                          value->where, fmt::format("take out {}", key));
     }
-    const Value* options = value_of(device.keys, "raw.mount.options");
+    const Value* options = find_value(device.keys, "raw.mount.options");
     if (options == nullptr) return;
     for (const auto& option : parse_list(options->text))
         if (!is_mount_flag(option))
@@ -179,18 +179,18 @@ void check_mount_keys(Validation& validation, const std::string& device_name, co
 }  // namespace
 
 const Value* nic_parent(const Device& device) {
-    if (const Value* network = value_of(device.keys, "network")) return network;
-    return value_of(device.keys, "parent");
+    if (const Value* network = find_value(device.keys, "network")) return network;
+    return find_value(device.keys, "parent");
 }
 
 Value nic_name(const std::string& device_name, const Device& device) {
-    const Value* name = value_of(device.keys, "name");
+    const Value* name = find_value(device.keys, "name");
     return name != nullptr ? *name : Value{device_name, device.where};
 }
 
 std::vector<Cidr> nic_addresses(Validation& validation, const Device& device, std::string_view family) {
     std::vector<Cidr> good;
-    const Value* value = value_of(device.keys, fmt::format("{}.address", family));
+    const Value* value = find_value(device.keys, fmt::format("{}.address", family));
     if (value == nullptr || value->text == "none" || value->text == "auto") return good;
     for (const auto text : address_texts(device, value->text)) {
         const Value one{std::string(text), value->where};
@@ -206,7 +206,7 @@ std::vector<Cidr> nic_addresses(Validation& validation, const Device& device, st
 void validate_nic(Validation& validation, const std::string& device_name, const Device& device) {
     check_nic_kind(validation, device_name, device);
     check_nic_names(validation, device_name, device);
-    if (const Value* mac = value_of(device.keys, "hwaddr"); mac != nullptr && !parse_unicast_mac(mac->text))
+    if (const Value* mac = find_value(device.keys, "hwaddr"); mac != nullptr && !parse_unicast_mac(mac->text))
         validation.value_error("bad-mac", fmt::format("{} is not the MAC address of an interface", quoted(mac->text)),
                                mac->where, "write for instance 00:16:3e:12:34:56, or remove it to have one chosen");
     check_nic_mtu(validation, device);
@@ -220,9 +220,9 @@ void validate_nic(Validation& validation, const std::string& device_name, const 
 }
 
 void validate_disk(Validation& validation, const std::string& device_name, const Device& device) {
-    const Value* path = value_of(device.keys, "path");
-    const Value* source = value_of(device.keys, "source");
-    const Value* pool = value_of(device.keys, "pool");
+    const Value* path = find_value(device.keys, "path");
+    const Value* source = find_value(device.keys, "source");
+    const Value* pool = find_value(device.keys, "pool");
     if (path == nullptr) {
         validation.error("missing-path", fmt::format("disk {} has no path", quoted(device_name)), device.where,
                          "add path: / for the root disk, or the place in the container");
@@ -234,7 +234,7 @@ void validate_disk(Validation& validation, const std::string& device_name, const
     if (pool != nullptr && !validation.pools.contains(pool->text))
         validation.error("unknown-pool", fmt::format("no storage pool {} is declared", quoted(pool->text)), pool->where,
                          validation.suggestion(pool->text, validation.pools, "declare it under storage_pools"));
-    const Value* size = value_of(device.keys, "size");
+    const Value* size = find_value(device.keys, "size");
     if (size != nullptr && path->text != "/")
         validation.error("size-of-mount", fmt::format("disk {} is no root disk and has a size", quoted(device_name)),
                          size->where, "remove it; a custom volume has its size under volumes");

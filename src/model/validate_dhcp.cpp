@@ -18,7 +18,7 @@ std::string_view label(Family family) { return family == Family::v4 ? "ipv4" : "
 
 /// The network's own address of a family where the manifest says which.
 std::optional<Cidr> declared_address(const Network& network, Family family) {
-    const Value* value = value_of(network.config, fmt::format("{}.address", label(family)));
+    const Value* value = find_value(network.config, fmt::format("{}.address", label(family)));
     const auto cidr = value != nullptr ? Cidr::parse(value->text) : std::nullopt;
     return cidr && cidr->address.family == family ? cidr : std::nullopt;
 }
@@ -37,7 +37,7 @@ public:
 
 private:
     [[nodiscard]] const Value* key(std::string_view name) const {
-        return value_of(network_.config, fmt::format("{}.{}", label(family_), name));
+        return find_value(network_.config, fmt::format("{}.{}", label(family_), name));
     }
 
     /// Tells why there is no subnet to be inside of, if there is none.
@@ -110,7 +110,7 @@ private:
 };
 
 void check_raw(Validation& validation, const Network& network) {
-    const Value* raw = value_of(network.config, "raw.dnsmasq");
+    const Value* raw = find_value(network.config, "raw.dnsmasq");
     if (raw == nullptr) return;
     const bool is_text = std::none_of(raw->text.begin(), raw->text.end(), [](char c) {
         const auto byte = static_cast<unsigned char>(c);
@@ -132,16 +132,16 @@ void validate_dhcp(Validation& validation) {
 }
 
 void check_reserved_gateway(Validation& validation, const resource::Device& device, std::string_view family) {
-    const Value* gateway = value_of(device.keys, fmt::format("{}.gateway", family));
+    const Value* gateway = find_value(device.keys, fmt::format("{}.gateway", family));
     const Value* parent = nic_parent(device);
-    const Value* nictype = value_of(device.keys, "nictype");
+    const Value* nictype = find_value(device.keys, "nictype");
     const Network* network = parent != nullptr ? validation.network(parent->text) : nullptr;
     if (gateway == nullptr || gateway->text == "auto" || network == nullptr) return;
     if (gateway->text != "none" && !IpAddress::parse(gateway->text)) return;
     if (nictype != nullptr && nictype->text != "bridged") return;
     const auto own = declared_address(*network, family == "ipv4" ? Family::v4 : Family::v6);
     if (!own || !gives_addresses(*network, *own)) return;
-    const Value* given = value_of(network->config, fmt::format("{}.dhcp.gateway", family));
+    const Value* given = find_value(network->config, fmt::format("{}.dhcp.gateway", family));
     if (gateway->text == (given != nullptr ? given->text : own->address.str())) return;
     validation.error("gateway-by-dhcp",
                      fmt::format("{}.gateway {}: network {} gives the address and says the gateway with it", family,

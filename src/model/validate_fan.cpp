@@ -43,7 +43,7 @@ public:
     }
 
 private:
-    [[nodiscard]] const Value* key(std::string_view name) const { return value_of(network_.config, name); }
+    [[nodiscard]] const Value* key(std::string_view name) const { return find_value(network_.config, name); }
 
     void fault(std::string_view rule, const std::string& what, const SourceSpan& where, const std::string& hint) {
         validation_.error(rule, what, where, hint);
@@ -89,7 +89,7 @@ void validate_fans(Validation& validation) {
     for (const auto& network : validation.stack.networks) {
         if (!is_fan_network(network)) {
             for (const auto name : fan_keys)
-                if (const Value* value = value_of(network.config, name))
+                if (const Value* value = find_value(network.config, name))
                     validation.error("fan-key", fmt::format("{} of network {} is for fans", name, quoted(network.name.text)),
                                      value->where, "add bridge.mode: fan, or remove it");
             continue;

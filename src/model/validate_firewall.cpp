@@ -18,29 +18,29 @@ using resource::Network;
 constexpr std::string_view families[] = {"ipv4", "ipv6"};
 
 bool is_on(const Config& config, std::string_view key) {
-    const Value* value = value_of(config, key);
+    const Value* value = find_value(config, key);
     return value != nullptr && parse_bool(value->text).value_or(false);
 }
 
 /// A bridge that says nothing of addresses has both, unless it is part of somebody's LAN.
 bool has_subnet(const Network& network, std::string_view family) {
-    const Value* address = value_of(network.config, fmt::format("{}.address", family));
+    const Value* address = find_value(network.config, fmt::format("{}.address", family));
     if (address != nullptr) return address->text != "none";
     for (const auto other : families)
-        if (value_of(network.config, fmt::format("{}.address", other)) != nullptr) return false;
-    return value_of(network.config, "bridge.external_interfaces") == nullptr &&
-           value_of(network.config, "parent") == nullptr;
+        if (find_value(network.config, fmt::format("{}.address", other)) != nullptr) return false;
+    return find_value(network.config, "bridge.external_interfaces") == nullptr &&
+           find_value(network.config, "parent") == nullptr;
 }
 
 void check_nat(Validation& validation, const Network& network, std::string_view family) {
     const std::string key = fmt::format("{}.nat", family);
-    const Value* address = value_of(network.config, fmt::format("{}.address", family));
+    const Value* address = find_value(network.config, fmt::format("{}.address", family));
     if (is_on(network.config, key) && address != nullptr && address->text == "none")
         validation.error("nat-without-subnet",
                          fmt::format("network {} has {}, but {}.address is none: there is nothing to translate",
                                      quoted(network.name.text), key, family),
-                         value_of(network.config, key)->where, "give it an address, or remove the key");
-    const Value* source = value_of(network.config, key + ".address");
+                         find_value(network.config, key)->where, "give it an address, or remove the key");
+    const Value* source = find_value(network.config, key + ".address");
     const auto own = address != nullptr ? Cidr::parse(address->text) : std::nullopt;
     const auto wanted = source != nullptr ? IpAddress::parse(source->text) : std::nullopt;
     if (own && wanted && own->contains(*wanted))
@@ -51,7 +51,7 @@ void check_nat(Validation& validation, const Network& network, std::string_view 
 }
 
 void check_acl_names(Validation& validation, const Network& network) {
-    const Value* names = value_of(network.config, "security.acls");
+    const Value* names = find_value(network.config, "security.acls");
     if (names == nullptr) return;
     std::set<std::string_view> seen;
     for (const auto name : parse_list(names->text)) {
@@ -66,7 +66,7 @@ void check_acl_names(Validation& validation, const Network& network) {
 
 /// One of a NIC's switches that the key names, if it is on.
 const Value* switched_on(const Device& device, std::string_view key) {
-    return is_on(device.keys, key) ? value_of(device.keys, key) : nullptr;
+    return is_on(device.keys, key) ? find_value(device.keys, key) : nullptr;
 }
 
 /// What the switch looks at is in flows and in its own way of switching, and with a controller those are the controller's.
@@ -75,7 +75,7 @@ void check_switch(Validation& validation, std::string_view key, const Value& val
     const Network* declared = parent != nullptr ? validation.network(parent->text) : &network;
     if (declared == nullptr) return;
     for (const std::string_view other : {"openvswitch.controllers", "openvswitch.fail_mode"}) {
-        const Value* controlled = value_of(declared->config, other);
+        const Value* controlled = find_value(declared->config, other);
         if (controlled == nullptr || controlled->text == "standalone") continue;
         validation.error(
             "filter-with-controller",
@@ -91,7 +91,7 @@ void check_address_filter(Validation& validation, const std::string& device_name
     const Value* filter = switched_on(device, key);
     if (filter == nullptr) return;
     for (const std::string_view vlan : {"vlan", "vlan.tagged"})
-        if (const Value* other = value_of(device.keys, vlan))
+        if (const Value* other = find_value(device.keys, vlan))
             validation.error("filter-with-vlan", fmt::format("{} does not work together with {}", key, vlan), other->where,
                              fmt::format("remove {}, or {}", vlan, key));
     // Written as none it is there without a value: the NIC shall have no address, and needs none to be kept to.

@@ -40,7 +40,7 @@ void check_source(Validation& validation, const resource::Image& image) {
                          fmt::format("image {} has nothing to follow: its source is of type {}", quoted(image.name.text),
                                      source.type.text),
                          image.auto_update.where, "auto_update goes with an alias on an image server");
-    const Value* container = value_of(source.more, "container");
+    const Value* container = find_value(source.more, "container");
     if (container != nullptr && source.type.text == "container" && !validation.containers.contains(container->text))
         validation.error("unknown-container", fmt::format("no container {} is declared", quoted(container->text)),
                          container->where,

@@ -50,8 +50,8 @@ void check_address(Validation& validation, std::string_view key, const Value& va
 }
 
 void check_network_mtu(Validation& validation, const Network& network) {
-    const Value* value = value_of(network.config, mtu_key(network));
-    const Value* parent = value_of(network.config, "parent");
+    const Value* value = find_value(network.config, mtu_key(network));
+    const Value* parent = find_value(network.config, "parent");
     if (value != nullptr)
         check_mtu(validation, *value, parent != nullptr ? validation.network(parent->text) : nullptr, "its parent");
 }
@@ -100,7 +100,7 @@ void check_overlaps(Validation& validation) {
 
 void check_parent(Validation& validation, const Network& network, std::vector<NamedEdge>& edges) {
     if (network.type.text != "macvlan") return;
-    const Value* parent = value_of(network.config, "parent");
+    const Value* parent = find_value(network.config, "parent");
     if (parent == nullptr) {
         validation.error("missing-parent", fmt::format("macvlan network {} has no parent", quoted(network.name.text)),
                          network.name.where, "add config: {parent: INTERFACE}");
@@ -124,7 +124,7 @@ void check_mtu(Validation& validation, const Value& value, const Network* below,
                                "use 1280 to 16384; IPv6 needs 1280 at least");
         return;
     }
-    const Value* limit = below != nullptr ? value_of(below->config, mtu_key(*below)) : nullptr;
+    const Value* limit = below != nullptr ? find_value(below->config, mtu_key(*below)) : nullptr;
     const auto most = limit != nullptr ? parse_mtu(limit->text) : std::nullopt;
     if (most && *mtu > *most)
         validation.error("mtu-too-big",
@@ -138,10 +138,10 @@ std::string_view mtu_key(const Network& network) { return network.type.text == "
 std::vector<std::pair<Cidr, SourceSpan>> subnets_of(const Network& network) {
     std::vector<std::pair<Cidr, SourceSpan>> subnets;
     for (const auto key : address_keys)
-        if (const Value* value = value_of(network.config, key))
+        if (const Value* value = find_value(network.config, key))
             if (const auto cidr = Cidr::parse(value->text)) subnets.emplace_back(*cidr, value->where);
     if (const auto overlay = overlay_of(network)) {
-        const Value* value = value_of(network.config, "fan.overlay_subnet");
+        const Value* value = find_value(network.config, "fan.overlay_subnet");
         subnets.emplace_back(*overlay, value != nullptr ? value->where : network.name.where);
     }
     return subnets;
@@ -166,7 +166,7 @@ void validate_networks(Validation& validation) {
     std::vector<NamedEdge> parents;
     for (const auto& network : validation.stack.networks) {
         for (const auto key : address_keys)
-            if (const Value* value = value_of(network.config, key)) check_address(validation, key, *value);
+            if (const Value* value = find_value(network.config, key)) check_address(validation, key, *value);
         check_network_mtu(validation, network);
         check_parent(validation, network, parents);
     }
@@ -184,7 +184,7 @@ public:
     explicit Owners(Validation& validation) : validation_(validation) {}
 
     void add_ports(const Network& bridge) {
-        const Value* list = value_of(bridge.config, "bridge.external_interfaces");
+        const Value* list = find_value(bridge.config, "bridge.external_interfaces");
         if (list == nullptr || bridge.type.text == "macvlan") return;
         for (const auto name : parse_list(list->text)) add_port(bridge, name, list->where);
     }
@@ -237,7 +237,7 @@ template <typename T>
 void add_nic_parents(Owners& owners, const std::vector<T>& things, std::string_view kind) {
     for (const auto& thing : things)
         for (const auto& [name, device] : thing.devices)
-            if (const Value* parent = value_of(device.keys, "parent"))
+            if (const Value* parent = find_value(device.keys, "parent"))
                 owners.add_parent(fmt::format("device {} of {} {}", quoted(name), kind, quoted(thing.name.text)), *parent);
 }
 
@@ -247,7 +247,7 @@ void validate_interface_owners(Validation& validation) {
     Owners owners(validation);
     for (const auto& network : validation.stack.networks) owners.add_ports(network);
     for (const auto& network : validation.stack.networks)
-        if (const Value* parent = value_of(network.config, "parent"))
+        if (const Value* parent = find_value(network.config, "parent"))
             owners.add_parent(fmt::format("network {}", quoted(network.name.text)), *parent);
     add_nic_parents(owners, validation.stack.profiles, "profile");
     add_nic_parents(owners, validation.stack.containers, "container");

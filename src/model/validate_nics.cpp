@@ -34,7 +34,7 @@ public:
     }
 
 private:
-    [[nodiscard]] const Value* key(std::string_view name) const { return value_of(device_.keys, name); }
+    [[nodiscard]] const Value* key(std::string_view name) const { return find_value(device_.keys, name); }
     [[nodiscard]] const Value* key(std::string_view family, std::string_view name) const {
         return key(fmt::format("{}.{}", family, name));
     }
@@ -143,13 +143,13 @@ bool bear_company(const std::string& one, const std::string& other) {
 }  // namespace
 
 void check_vlan_interface(Validation& validation, const Config& keys) {
-    const Value* vlan = value_of(keys, "vlan");
+    const Value* vlan = find_value(keys, "vlan");
     if (vlan == nullptr) return;
     const auto number = parse_uint(vlan->text, 4094);
     if (!number || *number == 0)
         return validation.value_error("bad-vlan", fmt::format("{} is no VLAN of an interface", quoted(vlan->text)),
                                       vlan->where, "write a number from 1 to 4094");
-    const Value* parent = value_of(keys, "parent");
+    const Value* parent = find_value(keys, "parent");
     if (parent == nullptr) return;
     if (const std::string interface = fmt::format("{}.{}", parent->text, *number); !is_interface_name(interface))
         validation.error("bad-interface",
@@ -166,9 +166,9 @@ void validate_nic_gateways(Validation& validation, const resource::Container& co
     for (const auto family : families) {
         const std::string* first = nullptr;
         for (const auto& [name, device] : container.devices) {
-            const Value* gateway = value_of(device.keys, fmt::format("{}.gateway", family));
+            const Value* gateway = find_value(device.keys, fmt::format("{}.gateway", family));
             const bool is_default = device.type.text == "nic" && is_routed(device) &&
-                                    value_of(device.keys, fmt::format("{}.address", family)) != nullptr &&
+                                    find_value(device.keys, fmt::format("{}.address", family)) != nullptr &&
                                     (gateway == nullptr || gateway->text != "none");
             if (!is_default) continue;
             if (first != nullptr)
@@ -183,17 +183,18 @@ void validate_nic_gateways(Validation& validation, const resource::Container& co
 
 ParentUse::ParentUse(Validation& validation) : validation_(validation) {
     for (const auto& network : validation.stack.networks)
-        if (const Value* parent = value_of(network.config, "parent"); parent != nullptr && network.type.text == "macvlan")
+        if (const Value* parent = find_value(network.config, "parent"); parent != nullptr && network.type.text == "macvlan")
             uses_[vlan_ground(network.config, parent->text)].push_back(
                 {fmt::format("network {}", quoted(network.name.text)), "macvlan", "", parent->where});
 }
 
 void ParentUse::add_nic(const std::string& user, const Device& device) {
-    const Value* parent = value_of(device.keys, "parent");
+    const Value* parent = find_value(device.keys, "parent");
     if (parent == nullptr || !stands_on_interface(device)) return;
     const std::string interface = vlan_ground(device.keys, parent->text);
-    const Value* mode = value_of(device.keys, "mode");
-    Use use{user, std::string(value_of(device.keys, "nictype")->text), mode != nullptr ? mode->text : "l3s", parent->where};
+    const Value* mode = find_value(device.keys, "mode");
+    Use use{user, std::string(find_value(device.keys, "nictype")->text), mode != nullptr ? mode->text : "l3s",
+            parent->where};
     for (const Use& other : uses_[interface]) {
         if (!bear_company(use.type, other.type))
             validation_.error(

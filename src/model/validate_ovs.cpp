@@ -57,7 +57,7 @@ public:
     }
 
 private:
-    [[nodiscard]] const Value* key(std::string_view name) const { return value_of(network_.config, name); }
+    [[nodiscard]] const Value* key(std::string_view name) const { return find_value(network_.config, name); }
 
     template <typename Keys>
     void refuse_keys(const Keys& keys, std::string_view why, const std::string& hint) {
@@ -90,7 +90,7 @@ private:
                 "fake-bridge",
                 fmt::format("the parent {} of network {} is no bridge of Open vSwitch", quoted(parent.text), name_),
                 parent.where, fmt::format("add bridge.driver: openvswitch to network {}", escaped(parent.text)));
-        else if (value_of(declared->config, "parent") != nullptr)
+        else if (find_value(declared->config, "parent") != nullptr)
             validation_.error(
                 "fake-bridge",
                 fmt::format("the parent {} of network {} is a VLAN of another bridge itself", quoted(parent.text), name_),
@@ -107,7 +107,7 @@ void check_fake_bridges_twice(Validation& validation) {
     std::map<std::pair<std::string, std::string>, const Network*> seen;
     for (const auto& network : validation.stack.networks) {
         const Value* parent = fake_bridge_parent(network);
-        const Value* vlan = value_of(network.config, "vlan");
+        const Value* vlan = find_value(network.config, "vlan");
         if (parent == nullptr || vlan == nullptr) continue;
         const auto [first, is_new] = seen.emplace(std::pair(parent->text, vlan->text), &network);
         if (is_new) continue;
@@ -126,8 +126,8 @@ void validate_open_vswitch(Validation& validation) {
 }
 
 void validate_nic_vlans(Validation& validation, const std::string& device_name, const Device& device) {
-    const Value* untagged = value_of(device.keys, "vlan");
-    const Value* tagged = value_of(device.keys, "vlan.tagged");
+    const Value* untagged = find_value(device.keys, "vlan");
+    const Value* tagged = find_value(device.keys, "vlan.tagged");
     if ((untagged == nullptr && tagged == nullptr) || stands_on_interface(device)) return;
     const Value& first = untagged != nullptr ? *untagged : *tagged;
     const auto vlans = tagged != nullptr ? parse_vlans(tagged->text) : std::nullopt;
@@ -135,7 +135,7 @@ void validate_nic_vlans(Validation& validation, const std::string& device_name, 
         return validation.value_error("bad-vlan", fmt::format("{} is no list of VLANs", quoted(tagged->text)), tagged->where,
                                       "write for instance 10,20-30; each from 0 to 4094 and once");
     for (const auto family : {"ipv4", "ipv6"}) {
-        const Value* filter = value_of(device.keys, fmt::format("security.{}_filtering", family));
+        const Value* filter = find_value(device.keys, fmt::format("security.{}_filtering", family));
         if (filter != nullptr && parse_bool(filter->text).value_or(false))
             validation.error("vlan-and-filtering",
                              fmt::format("device {} has VLANs and security.{}_filtering", quoted(device_name), family),
@@ -155,8 +155,8 @@ void validate_nic_vlans(Validation& validation, const std::string& device_name, 
             "vlan-on-fake-bridge",
             fmt::format("device {} can't have VLANs of its own: its network {} is VLAN {}", quoted(device_name),
                         quoted(network->name.text),
-                        value_of(network->config, "vlan") != nullptr ? escaped(value_of(network->config, "vlan")->text)
-                                                                     : std::string("?")),
+                        find_value(network->config, "vlan") != nullptr ? escaped(find_value(network->config, "vlan")->text)
+                                                                       : std::string("?")),
             first.where, fmt::format("use {} as its network", escaped(fake_bridge_parent(*network)->text)));
     if (untagged != nullptr && untagged->text == "none" && tagged == nullptr)
         validation.error("vlan-none", fmt::format("device {} has vlan: none but no vlan.tagged", quoted(device_name)),

@@ -25,10 +25,10 @@ void check_number(Validation& validation, const std::string& device_name, const 
 }  // namespace
 
 void validate_unix_device(Validation& validation, const std::string& device_name, const resource::Device& device) {
-    const Value* source = value_of(device.keys, "source");
-    const Value* path = value_of(device.keys, "path");
-    const Value* major = value_of(device.keys, "major");
-    const Value* minor = value_of(device.keys, "minor");
+    const Value* source = find_value(device.keys, "source");
+    const Value* path = find_value(device.keys, "path");
+    const Value* major = find_value(device.keys, "major");
+    const Value* minor = find_value(device.keys, "minor");
     if (source == nullptr && path == nullptr) {
         validation.error("missing-path", fmt::format("device {} has neither source nor path", quoted(device_name)),
                          device.where, "add source: /dev/NAME, the device on the host");

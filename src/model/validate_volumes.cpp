@@ -34,7 +34,7 @@ void check_volume_size(Validation& validation, const Value& pool, const Value& s
 void validate_volumes(Validation& validation) {
     for (const auto& volume : validation.stack.volumes) {
         check_pool(validation, volume);
-        if (const Value* size = value_of(volume.config, "size")) check_volume_size(validation, volume.pool, *size);
+        if (const Value* size = find_value(volume.config, "size")) check_volume_size(validation, volume.pool, *size);
         const auto first = validation.volumes.find(volume_key(volume.pool, volume.name));
         if (first != validation.volumes.end() && first->second != &volume)
             validation.error("duplicate-name",
@@ -45,8 +45,8 @@ void validate_volumes(Validation& validation) {
 }
 
 void validate_volume_disk(Validation& validation, const std::string& device_name, const resource::Device& device) {
-    const Value* pool = value_of(device.keys, "pool");
-    const Value* source = value_of(device.keys, "source");
+    const Value* pool = find_value(device.keys, "pool");
+    const Value* source = find_value(device.keys, "source");
     if (source == nullptr) {
         validation.error("missing-source", fmt::format("disk {} has no source", quoted(device_name)), device.where,
                          "add source: the name of a volume in the pool");

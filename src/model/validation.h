@@ -64,9 +64,6 @@ private:
     unsigned suggestions_left_ = 50;
 };
 
-/// The value of a key, or null if it is absent or empty.
-[[nodiscard]] const Value* value_of(const Config& config, std::string_view key);
-
 /// An edge of a graph of names, with the place it is written.
 struct NamedEdge {
     std::string from;

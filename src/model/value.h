@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/source_span.h"
@@ -22,5 +23,10 @@ struct ConfigEntry {
     SourceSpan key_where;
 };
 using Config = std::map<std::string, ConfigEntry, std::less<>>;
+
+/// The value of a key, or null if it is absent or empty.
+[[nodiscard]] const Value* find_value(const Config& config, std::string_view key);
+/// The text of a key; `otherwise` when it is absent or empty.
+[[nodiscard]] std::string text_value(const Config& config, std::string_view key, std::string_view otherwise = {});
 
 }  // namespace ctl::model

@@ -5,7 +5,10 @@
 #include <string>
 #include <string_view>
 
-// Where containers have their files and sockets: what the driver of containers shares with those that work beside them.
+#include "base/text.h"
+
+// Where containers have their files and sockets: what the driver of containers shares with those that work beside them,
+// among them helper programs that link nothing of ours, for which two functions stand here.
 
 namespace ctl::drivers {
 
@@ -22,12 +25,8 @@ namespace ctl::drivers {
     std::string address = path + "/command";
     // The leading NUL and a closing one of liblxc's take a byte each of the 108 there are.
     if (address.size() + 2 <= 108) return address;
-    // liblxc's own short form (FNV-1a, 64 bits).
-    std::uint64_t hash = 0xcbf29ce484222325ULL;
-    for (const unsigned char c : path) {
-        hash ^= c;
-        hash *= 0x100000001b3ULL;
-    }
+    // liblxc's own short form, of the same hash.
+    const std::uint64_t hash = stable_hash(path);
     constexpr std::string_view digits = "0123456789abcdef";
     std::string text;
     for (int shift = 60; shift >= 0; shift -= 4) text += digits[(hash >> shift) & 0xf];

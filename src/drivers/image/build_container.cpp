@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "base/id_map.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "drivers/api/container_files.h"
@@ -51,15 +52,8 @@ Result<bool> is_running(const std::string& state_dir, const std::string& contain
 Result<CopyOptions> unshifting(const std::string& idmap) {
     CopyOptions options;
     options.devices = false;
-    if (idmap.empty() || idmap == "none") return options;
-    const auto parts = split(idmap, ':');
-    const auto number = [&](std::size_t i) {
-        return parts.size() == 3 ? model::parse_uint(parts[i], 0xffffffff) : std::nullopt;
-    };
-    if (!number(0) || !number(1) || !number(2))
-        return Error(ErrorCode::invalid, fmt::format("id map {} is not one", ctl::quoted(idmap)));
-    options.shift = IdShift{static_cast<std::uint32_t>(*number(1)), static_cast<std::uint32_t>(*number(0)),
-                            static_cast<std::uint32_t>(*number(2))};
+    CTL_ASSIGN(const auto map, IdMap::parse(idmap));
+    if (map) options.shift = IdShift{map->host, map->container, map->count};
     return options;
 }
 

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/id_map.h"
 #include "base/mount_words.h"
 #include "base/text.h"
 #include "drivers/lxc/devices.h"
@@ -99,13 +100,9 @@ private:
 };
 
 Status write_idmap(Writer& out, const std::string& idmap) {
-    if (idmap == "none") return ok();
-    const auto parts = split(idmap, ':');
-    const bool numbers = std::all_of(idmap.begin(), idmap.end(), [](char c) { return c == ':' || (c >= '0' && c <= '9'); });
-    if (parts.size() != 3 || !numbers || std::any_of(parts.begin(), parts.end(), [](auto part) { return part.empty(); }))
-        return Error(ErrorCode::invalid, fmt::format("id map {} is not CONTAINER:HOST:COUNT", ctl::quoted(idmap)));
-    for (const char* kind : {"u", "g"})
-        out.line("lxc.idmap", fmt::format("{} {} {} {}", kind, parts[0], parts[1], parts[2]));
+    CTL_ASSIGN(const auto map, IdMap::parse(idmap));
+    if (!map) return ok();
+    for (const char* kind : {"u", "g"}) out.line("lxc.idmap", fmt::format("{} {}", kind, map->line()));
     return ok();
 }
 

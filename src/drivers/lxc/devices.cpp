@@ -16,6 +16,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/id_map.h"
 #include "base/mount_words.h"
 #include "base/process.h"
 #include "base/text.h"
@@ -46,21 +47,17 @@ std::optional<std::pair<std::uint32_t, std::uint32_t>> parse_pair(std::string_vi
     return first && second ? std::optional(std::pair(*first, *second)) : std::nullopt;
 }
 
-/// The container's ids on the host; absent when it has no such id.
-std::optional<uid_t> on_host(const Container& container, std::uint32_t id) {
-    const std::string idmap = container.idmap.value_or("none");
-    if (idmap == "none") return id;
-    const auto parts = split(idmap, ':');
-    if (parts.size() != 3) return std::nullopt;
-    const auto first = parse_base(parts[1], 10);
-    const auto count = parse_base(parts[2], 10);
-    if (!first || !count || id >= *count) return std::nullopt;
-    return *first + id;
+/// One that can't be read has no ids at all.
+IdMap ids_of(const Container& container) {
+    const auto map = IdMap::parse(container.idmap.value_or("none"));
+    return map ? map->value_or(IdMap::identity()) : IdMap();
 }
 
+/// The container's id on the host; absent when it has no such id.
+std::optional<uid_t> on_host(const Container& container, std::uint32_t id) { return ids_of(container).to_host(id); }
+
 std::string in_container(const Container& container, uid_t id) {
-    const auto root = on_host(container, 0);
-    return root && id >= *root ? std::to_string(id - *root) : "65534";
+    return std::to_string(ids_of(container).to_container(id).value_or(65534));
 }
 
 std::string rule(const DeviceSpec& spec, dev_t numbers) {

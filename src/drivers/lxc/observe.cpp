@@ -24,12 +24,10 @@ void read_running(const Host& host, const std::string& name, const std::string& 
     container.raw = started.raw;
     container.mounts = started.mounts;
     container.devices = started.devices;
-    if (started.devices)
-        if (const pid_t init = host.monitors.init_pid(name); init > 0) container.devices = present_devices(init, started);
-    if (started.mounts && !started.mounts->empty()) {
-        const pid_t init = host.monitors.init_pid(name);
-        if (init > 0) container.mounts = present_mounts(init, *started.mounts);
-    }
+    const bool has_mounts = started.mounts && !started.mounts->empty();
+    const pid_t init = started.devices || has_mounts ? host.monitors.init_pid(name) : -1;
+    if (init > 0 && started.devices) container.devices = present_devices(init, started);
+    if (init > 0 && has_mounts) container.mounts = present_mounts(init, *started.mounts);
     container.state = model::ContainerState::running;
     // Containers that others started may be in other cgroups: their limits are what their config says.
     if (!host.cgroups.has(name)) return;

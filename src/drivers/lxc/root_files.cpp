@@ -1,7 +1,6 @@
 #include "drivers/lxc/root_files.h"
 
 #include <fcntl.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -13,8 +12,10 @@
 
 #include <fmt/format.h>
 
+#include "base/act_as.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/id_map.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "drivers/api/image_metadata.h"
@@ -36,29 +37,12 @@ constexpr const char* made_name = "templates-made";
 constexpr const char* aside_name = ".ctl-new-file";
 constexpr std::size_t template_limit = std::size_t{1} << 20;
 
-/// As long as it lives, this thread makes files as the container's root does: where a mount shifts ids the host's root has
-/// none to give them.
-class ActAs {
-public:
-    explicit ActAs(unsigned id) {
-        ::setfsgid(id);
-        ::setfsuid(id);
-    }
-    ~ActAs() {
-        ::setfsuid(::geteuid());
-        ::setfsgid(::getegid());
-    }
-    ActAs(const ActAs&) = delete;
-    ActAs& operator=(const ActAs&) = delete;
-};
-
 /// The host's id of the container's root.
 Result<unsigned> root_id(const std::optional<std::string>& idmap) {
-    if (!idmap || *idmap == "none") return 0U;
-    const auto parts = split(*idmap, ':');
-    const auto id = parts.size() == 3 ? model::parse_uint(parts[1], 0xfffffffe) : std::nullopt;
-    if (!id || parts[0] != "0") return Error(ErrorCode::invalid, fmt::format("id map {} has no root", ctl::quoted(*idmap)));
-    return static_cast<unsigned>(*id);
+    CTL_ASSIGN(const auto map, IdMap::parse(idmap.value_or("none")));
+    const auto id = map.value_or(IdMap::identity()).to_host(0);
+    if (!id) return Error(ErrorCode::invalid, fmt::format("id map {} has no root", ctl::quoted(*idmap)));
+    return *id;
 }
 
 /// A container's root filesystem, and the host's id of its root.
@@ -104,7 +88,7 @@ Status write_file_in(int directory, const std::string& name, std::string_view te
 
 /// The seed, or with an empty one nothing in its place.
 Status write_seed_files(const Root& root, const Seed& seed) {
-    const ActAs acting(root.id);
+    const ActAs acting(root.id, root.id);
     if (seed.empty()) {
         const auto directory = open_beneath(root.fd, seed_directory, O_RDONLY | O_DIRECTORY);
         if (!directory) return directory.error().code() == ErrorCode::not_found ? ok() : Status(directory.error());
@@ -158,7 +142,7 @@ Status write_template(const Root& root, const Image& image, const ImageTemplate&
         const std::string text,
         read_file_beneath(image.directory.get(), fmt::format("{}/{}", image_templates_name, item.file), template_limit));
     CTL_ASSIGN(const std::string rendered, render_template(text, names_for(container, item, trigger)));
-    const ActAs acting(root.id);
+    const ActAs acting(root.id, root.id);
     CTL_ASSIGN(const Fd directory, make_way(root.fd, item.target.substr(0, slash)));
     struct stat info {};
     const bool there = ::fstatat(directory.get(), file.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;

@@ -61,6 +61,22 @@ void forget_start(const std::string& name, const Paths& paths) {
     ::unlink(paths.seccomp(name).c_str());
 }
 
+/// All that a container has to have around it, and then liblxc. What a failure leaves is the caller's to take away.
+Status launch(const std::string& name, const Paths& paths) {
+    CTL_ASSIGN(const auto config, read_file(paths.config(name)));
+    CTL_TRY(write_root_files(name, paths, config));
+    CTL_TRY(write_file_atomically(paths.started(name), config, 0600));
+    CTL_TRY(write_file_atomically(paths.log(name), "", 0600));
+    const auto container = parse_config(config, paths.place(name)).container;
+    if (container.seccomp) CTL_TRY(write_file_atomically(paths.seccomp(name), *container.seccomp, 0600));
+    CTL_TRY(check_mount_points(container));
+    CTL_TRY(make_nodes(container, paths.place(name)));
+    if (container.kernel_modules) CTL_TRY(load_modules(*container.kernel_modules));
+    const auto ended =
+        run_process({paths.start_helper(), name, paths.lxcpath, paths.started(name), paths.log(name)}, start_deadline);
+    return ended && ended->exit_code == 0 ? ok() : Status(start_error(name, paths, ended));
+}
+
 std::chrono::seconds patience_for(const std::string& config, const ConfigPlace& place) {
     const auto timeout = parse_config(config, place).container.stop_timeout;
     return timeout ? std::chrono::seconds(*timeout) : usual_patience;
@@ -74,23 +90,12 @@ Status start_container(const std::string& name, const Paths& paths, const Monito
         CTL_TRY(monitors.kill(name));
     }
     CTL_TRY(cgroups.remove(name));
-    CTL_ASSIGN(const auto config, read_file(paths.config(name)));
-    CTL_TRY(write_root_files(name, paths, config));
-    CTL_TRY(write_file_atomically(paths.started(name), config, 0600));
-    CTL_TRY(write_file_atomically(paths.log(name), "", 0600));
-    const auto container = parse_config(config, paths.place(name)).container;
-    if (container.seccomp) CTL_TRY(write_file_atomically(paths.seccomp(name), *container.seccomp, 0600));
-    CTL_TRY(check_mount_points(container));
-    CTL_TRY(make_nodes(container, paths.place(name)));
-    if (container.kernel_modules) CTL_TRY(load_modules(*container.kernel_modules));
-    const auto ended =
-        run_process({paths.start_helper(), name, paths.lxcpath, paths.started(name), paths.log(name)}, start_deadline);
-    if (ended && ended->exit_code == 0) return ok();
-    Error error = start_error(name, paths, ended);
+    auto launched = launch(name, paths);
+    if (launched) return launched;
     static_cast<void>(monitors.kill(name));
     static_cast<void>(cgroups.remove(name));
     forget_start(name, paths);
-    return error;
+    return launched;
 }
 
 Status stop_container(const std::string& name, const Paths& paths, const Monitors& monitors, const Cgroups& cgroups,

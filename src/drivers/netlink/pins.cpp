@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/id_map.h"
 #include "base/namespace_holder.h"
 #include "base/text.h"
 
@@ -28,19 +29,6 @@ constexpr std::size_t mark_file_limit = 4096;
 bool is_namespace(const std::string& path) {
     struct statfs info {};
     return ::statfs(path.c_str(), &info) == 0 && info.f_type == NSFS_MAGIC;
-}
-
-/// "CONTAINER:HOST:COUNT" as the kernel's map files want it.
-Result<std::string> map_line(const std::string& idmap) {
-    const auto parts = split(idmap, ':');
-    const auto is_number = [](std::string_view part) {
-        return !part.empty() && part.size() <= 10 &&
-               std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
-    };
-    if (parts.size() != 3 || !std::all_of(parts.begin(), parts.end(), is_number))
-        return Error(ErrorCode::invalid, fmt::format("{} is no id map", ctl::quoted(idmap)))
-            .hint("write CONTAINER:HOST:COUNT, as in 0:100000:65536");
-    return fmt::format("{} {} {}", parts[0], parts[1], parts[2]);
 }
 
 Status pin(const std::string& from, const std::string& to) {
@@ -115,16 +103,12 @@ Result<Fd> Pins::open(const std::string& name) const {
 }
 
 Status Pins::make(const std::string& name, const std::string& idmap) const {
+    CTL_ASSIGN(const auto map, IdMap::parse(idmap));
     CTL_TRY(remove(name));
     if (::mkdir(dir(name).c_str(), 0755) != 0) return system_error(errno, "creating " + dir(name));
-    const bool own_users = idmap != "none";
-    std::string line;
-    if (own_users) {
-        CTL_ASSIGN(line, map_line(idmap));
-    }
-    CTL_ASSIGN(const auto holder, NamespaceHolder::start(own_users ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET));
-    if (own_users) {
-        CTL_TRY(holder->map_ids(line));
+    CTL_ASSIGN(const auto holder, NamespaceHolder::start(map ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET));
+    if (map) {
+        CTL_TRY(holder->map_ids(map->line()));
         CTL_TRY(pin(holder->proc("ns/user"), dir(name) + "/user"));
     }
     return pin(holder->proc("ns/net"), dir(name) + "/net");

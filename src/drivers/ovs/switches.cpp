@@ -26,11 +26,7 @@ std::string directory_of(const std::string& database) {
 
 }  // namespace
 
-std::uint64_t flow_cookie(const std::string& network) {
-    std::uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a
-    for (const char c : network) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-    return our_cookies | (hash & ~our_cookies_mask);
-}
+std::uint64_t flow_cookie(const std::string& network) { return our_cookies | (stable_hash(network) & ~our_cookies_mask); }
 
 Switches::Switches(const std::string& database, const std::atomic<bool>& is_watched)
     : directory_(directory_of(database)), is_watched_(is_watched) {}

@@ -196,8 +196,7 @@ int open_connection(const End& end, const Settings& settings) {
     }
     const InContainer there(settings.inside, container && !is_file(end));
     const int fd = there.succeeded() ? socket_for(address, end) : -1;
-    const bool begun =
-        fd >= 0 && (::connect(fd, address.get(), address.size) == 0 || errno == EINPROGRESS || errno == EAGAIN);
+    const bool begun = fd >= 0 && (::connect(fd, address.get(), address.size) == 0 || errno == EINPROGRESS);
     close_keeping_errno(place);
     return begun ? fd : close_keeping_errno(fd);
 }

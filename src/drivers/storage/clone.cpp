@@ -14,7 +14,7 @@
 
 #include "base/text.h"
 #include "base/tree.h"
-#include "drivers/storage/id_map.h"
+#include "drivers/storage/id_shift.h"
 #include "drivers/storage/mounts.h"
 #include "drivers/storage/pool_images.h"
 

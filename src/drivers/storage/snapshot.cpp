@@ -19,7 +19,7 @@
 #include "base/tree_written.h"
 #include "drivers/storage/clone.h"
 #include "drivers/storage/dir_pool.h"
-#include "drivers/storage/id_map.h"
+#include "drivers/storage/id_shift.h"
 
 namespace ctl::drivers::storage {
 

@@ -16,7 +16,7 @@
 #include "drivers/api/mark.h"
 #include "drivers/storage/clone.h"
 #include "drivers/storage/dir_pool.h"
-#include "drivers/storage/id_map.h"
+#include "drivers/storage/id_shift.h"
 #include "drivers/storage/mounts.h"
 #include "drivers/storage/snapshot.h"
 
@@ -41,7 +41,7 @@ Status write_record(const std::string& path, const VolumeRecord& record) {
 /// Nobody but root and the container's own root gets through here to set-id programs in the tree.
 Status close_to_others(const std::string& path, const std::string& idmap) {
     CTL_ASSIGN(const auto map, IdMap::parse(idmap));
-    if (::chown(path.c_str(), map ? map->root() : 0, 0) != 0)
+    if (::chown(path.c_str(), map ? map->host : 0, 0) != 0)
         return system_error(errno, fmt::format("change owner of {}", ctl::quoted(path)));
     if (::chmod(path.c_str(), 0100) != 0) return system_error(errno, fmt::format("change mode of {}", ctl::quoted(path)));
     return ok();
