@@ -120,6 +120,7 @@ std::string to_text(const ContainerReport& report, const FactsByObject& facts) {
     line("Name", escaped(report.item.name));
     line("Stack", escaped(report.item.stack));
     line("State", state_text(report));
+    line("Profiles", escaped(report.profiles));
     line("PID", count_text(number_of(usage, "pid")));
     line("Processes", count_text(number_of(usage, "processes")));
     line("CPU", seconds_text(number_of(usage, "cpu_ns")));
@@ -156,6 +157,7 @@ std::string to_json(const ContainerReport& report, const FactsByObject& facts) {
     write(out, "format", "ctl.container/1");
     write(out, "name", report.item.name);
     write(out, "stack", report.item.stack);
+    write(out, "profiles", report.profiles);
     out.Key("held");
     out.Bool(report.held);
     for (const auto& [key, value] : report.item.facts) {

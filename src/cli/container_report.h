@@ -25,8 +25,9 @@ struct ContainerReport {
         model::ObjectId link;  ///< whose counters are the interface's
     };
 
-    Item item;          ///< its columns in a listing
-    bool held = false;  ///< a person brought it to its state and wants it to stay
+    Item item;             ///< its columns in a listing
+    std::string profiles;  ///< with which it was applied last: "default,web"
+    bool held = false;     ///< a person brought it to its state and wants it to stay
     std::vector<Interface> interfaces;
 };
 

@@ -56,6 +56,7 @@ Session::Session(const GlobalOptions& options) : clock_(std::make_unique<reconci
     std::error_code ignored;
     layout_.working_dir = fs::current_path(ignored).native();
     layout_.has_ovs_datapath = has_ovs_datapath();
+    layout_.memory = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
     layout_.has_ipv6 = fs::exists("/proc/sys/net/ipv6", ignored);
     if (const auto id = read_file("/etc/machine-id", 64)) layout_.machine_id = trimmed(*id);
 }
@@ -119,6 +120,7 @@ Result<Session> Session::offline(const GlobalOptions& options) {
     // The same plan on every machine.
     session.layout_.machine_id.clear();
     session.layout_.has_ovs_datapath = true;
+    session.layout_.memory = 0;
     CTL_TRY(session.open_journal(":memory:"));
     return session;
 }

@@ -10,6 +10,7 @@
 #include "diff/bonds.h"
 #include "diff/fields.h"
 #include "diff/held.h"
+#include "diff/idle_waits.h"
 #include "diff/policy.h"
 
 namespace ctl::diff {
@@ -62,6 +63,7 @@ public:
             if (!in_.desired.contains(id)) prune(id, recorded);
         apply_policies();
         propagate_bonds(in_, changes_, output_.diagnostics);
+        drop_idle_waits(in_, changes_);
         for (const auto& [id, change] : changes_)
             if (change.desired) check_ground(id, *change.desired);
         output_.changes.reserve(changes_.size());

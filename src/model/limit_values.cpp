@@ -45,6 +45,10 @@ std::optional<CpuAllowance> parse_cpu_allowance(std::string_view text) {
     return CpuAllowance{.quota = *quota * milliseconds, .period = *period * milliseconds};
 }
 
+std::optional<std::int64_t> parse_percent(std::string_view text) {
+    return text.ends_with('%') ? parse_int(text.substr(0, text.size() - 1), 1, 100) : std::nullopt;
+}
+
 std::optional<std::string> parse_memory_nodes(std::string_view text) {
     std::set<unsigned> nodes;
     for (const auto member : parse_list(text)) {

@@ -21,6 +21,9 @@ struct CpuAllowance {
 /// "50%", or "25ms/100ms" with a period of 1 ms to 1000 ms, which is what the kernel takes.
 [[nodiscard]] std::optional<CpuAllowance> parse_cpu_allowance(std::string_view text);
 
+/// "50%", from 1 to 100.
+[[nodiscard]] std::optional<std::int64_t> parse_percent(std::string_view text);
+
 /// Numbers and ranges of them, "0,2-3"; canonical is the kernel's list.
 [[nodiscard]] std::optional<std::string> parse_memory_nodes(std::string_view text);
 

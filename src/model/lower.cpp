@@ -20,11 +20,6 @@ Entry& Lowering::add(ObjectId id, Object object, const ResourceRef& owner, const
     return desired.insert_or_assign(std::move(id), std::move(entry)).first->second;
 }
 
-const Value* find_value(const Config& config, std::string_view key) {
-    const auto it = config.find(key);
-    return it == config.end() || it->second.value.empty() ? nullptr : &it->second.value;
-}
-
 bool bool_value(const Config& config, std::string_view key, bool otherwise) {
     const Value* value = find_value(config, key);
     return value != nullptr ? parse_bool(value->text).value_or(otherwise) : otherwise;

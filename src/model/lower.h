@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>
@@ -21,6 +22,7 @@ struct HostLayout {
     std::string machine_id{};       ///< machine-id(5): tells this host from others with the same stack; may be empty
     bool has_ipv6 = true;           ///< the kernel speaks it
     bool has_ovs_datapath = true;   ///< the kernel has Open vSwitch's
+    std::int64_t memory = 0;        ///< bytes, of which limits.memory can name a part; 0 where no host is meant
     std::set<Cidr> subnets{};       ///< routed or on a link of the host: no `auto` address may overlap them
     /// Addresses of the host's own links, with their subnets; among them those of the links that default routes lead out by.
     /// Given only where Lowered::asks_for_addresses.

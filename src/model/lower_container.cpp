@@ -10,6 +10,7 @@
 #include "model/lowering.h"
 #include "model/proxy.h"
 #include "model/raw_lxc.h"
+#include "model/readiness.h"
 #include "model/value_types.h"
 
 namespace ctl::model {
@@ -44,7 +45,7 @@ public:
         lower_mounts();
         lower_devices(container_.devices, object_, places_);
         lower_cpu_set();
-        lower_limits(container_.config, object_, places_, lowering_.diagnostics);
+        lower_limits(container_.config, lowering_.layout.memory, object_, places_, lowering_.diagnostics);
         lower_boot(container_.config, object_, places_, lowering_.diagnostics);
         const RawLxc raw = lower_raw();
         const LoweredNics nics = lower_nics(lowering_, container_, raw.network);
@@ -56,7 +57,7 @@ public:
         object_.seed = lower_seed(lowering_, container_, nics.by_dhcp, places_);
         object_.state = enum_from<ContainerState>(container_.state.text).value_or(ContainerState::running);
         places_["state"] = container_.state.where;
-        for (const auto& other : container_.depends_on) needs_.push_back({{ObjectKind::container, other.text}, Bond::order});
+        lower_depends_on(lowering_, container_, needs_);
 
         Entry& entry = lowering_.add({ObjectKind::container, name()}, object_, owner_, container_.name.where);
         entry.needs = std::move(needs_);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>
@@ -16,8 +17,9 @@ using Places = std::map<std::string, SourceSpan>;
 /// security.privileged, security.idmap.* and security.protection.shift: see model::Container::idmap.
 [[nodiscard]] std::string lower_idmap(Lowering& lowering, const resource::Container& container, Places& places);
 
-/// limits.* and limits.kernel.*, save for limits.cpu as a count.
-void lower_limits(const Config& config, Container& object, Places& places, Diagnostics& diagnostics);
+/// limits.* and limits.kernel.*, save for limits.cpu as a count. `host_memory`: see HostLayout::memory.
+void lower_limits(const Config& config, std::int64_t host_memory, Container& object, Places& places,
+                  Diagnostics& diagnostics);
 
 /// security.syscalls.*, raw.seccomp, raw.apparmor and security.nesting; what they need of liblxc goes to the end of
 /// `object.raw`.

@@ -19,8 +19,9 @@ constexpr std::int64_t least_shares = 2;
 
 class LimitLowering {
 public:
-    LimitLowering(const Config& config, Container& object, Places& places, Diagnostics& diagnostics)
-        : config_(config), object_(object), places_(places), diagnostics_(diagnostics) {}
+    LimitLowering(const Config& config, std::int64_t host_memory, Container& object, Places& places,
+                  Diagnostics& diagnostics)
+        : config_(config), host_memory_(host_memory), object_(object), places_(places), diagnostics_(diagnostics) {}
 
     void lower() {
         lower_memory();
@@ -46,7 +47,19 @@ private:
         const bool is_soft = enforce != nullptr && enforce->text == "soft";
         const Value* memory = find("limits.memory", is_soft ? "memory_soft_limit" : "memory_limit");
         if (memory == nullptr) return;
-        (is_soft ? object_.memory_soft_limit : object_.memory_limit) = parse_size(memory->text);
+        (is_soft ? object_.memory_soft_limit : object_.memory_limit) = parse_memory(*memory);
+    }
+
+    /// A size, or a part of the host's memory.
+    std::optional<std::int64_t> parse_memory(const Value& value) {
+        const auto percent = parse_percent(value.text);
+        if (!percent) return parse_size(value.text);
+        if (host_memory_ > 0) return host_memory_ / 100 * *percent;
+        diagnostics_.note(
+            "unknown-memory",
+            fmt::format("limits.memory: {} is a part of the memory of a host, and none is looked at", escaped(value.text)),
+            value.where);
+        return std::nullopt;
     }
 
     void lower_swap() {
@@ -113,6 +126,7 @@ private:
     }
 
     const Config& config_;
+    std::int64_t host_memory_;
     Container& object_;
     Places& places_;
     Diagnostics& diagnostics_;
@@ -120,8 +134,9 @@ private:
 
 }  // namespace
 
-void lower_limits(const Config& config, Container& object, Places& places, Diagnostics& diagnostics) {
-    LimitLowering(config, object, places, diagnostics).lower();
+void lower_limits(const Config& config, std::int64_t host_memory, Container& object, Places& places,
+                  Diagnostics& diagnostics) {
+    LimitLowering(config, host_memory, object, places, diagnostics).lower();
 }
 
 }  // namespace ctl::model

@@ -54,8 +54,6 @@ struct Lowering {
     Entry& add(ObjectId id, Object object, const ResourceRef& owner, const SourceSpan& where);
 };
 
-/// The value of a key, or null if it is absent or empty.
-[[nodiscard]] const Value* find_value(const Config& config, std::string_view key);
 /// A boolean key as LXD spells booleans; `otherwise` when absent.
 [[nodiscard]] bool bool_value(const Config& config, std::string_view key, bool otherwise);
 /// The name of a sysctl of one interface; a dot in the name becomes a slash, as sysctl(8) writes it.

@@ -35,12 +35,13 @@ enum class ObjectKind {
     volume,
     snapshot,
     container,
-    proxy
+    proxy,
+    readiness
 };
 
 template <>
 struct EnumNames<ObjectKind> {
-    static constexpr std::array<std::pair<ObjectKind, std::string_view>, 16> names{{
+    static constexpr std::array<std::pair<ObjectKind, std::string_view>, 17> names{{
         {ObjectKind::sysctl, "sysctl"},
         {ObjectKind::netns, "netns"},
         {ObjectKind::link, "link"},
@@ -57,6 +58,7 @@ struct EnumNames<ObjectKind> {
         {ObjectKind::snapshot, "snapshot"},
         {ObjectKind::container, "container"},
         {ObjectKind::proxy, "proxy"},
+        {ObjectKind::readiness, "readiness"},
     }};
 };
 
@@ -407,6 +409,8 @@ struct Container {
     std::optional<std::int64_t> cpu_shares;   ///< cpu.shares of cgroup version 1; limits.cpu.allowance in %, .priority
     std::optional<std::string> cpu_quota;     ///< "QUOTA/PERIOD" in microseconds; limits.cpu.allowance as a time
     std::optional<std::int64_t> disk_weight;  ///< blkio.weight, 10 to 1000; limits.disk.priority
+    std::optional<std::map<std::string, std::string>>
+        disk_limits;  ///< absolute path on the host → "read=… write=…" of its block device; limits.read, limits.write
     std::optional<std::map<std::string, std::string>> kernel_limits;  ///< resource → "SOFT:HARD"; limits.kernel.*
     std::optional<std::vector<std::string>> kernel_modules;           ///< loaded before it starts; linux.kernel_modules
     std::optional<std::map<std::string, std::string>>
@@ -417,6 +421,7 @@ struct Container {
     std::optional<bool> autostart;                           ///< boot.autostart
     std::optional<std::int64_t> autostart_priority;
     std::optional<std::int64_t> autostart_delay;  ///< seconds
+    std::optional<std::int64_t> stop_priority;    ///< boot.stop.priority
     std::optional<std::int64_t> stop_timeout;     ///< seconds to end by itself; boot.host_shutdown_timeout
     std::optional<ContainerState> state;
 
@@ -436,6 +441,7 @@ struct Container {
                           field("cpu_shares", &Container::cpu_shares, Effect::live),
                           field("cpu_quota", &Container::cpu_quota, Effect::live),
                           field("disk_weight", &Container::disk_weight, Effect::live),
+                          field("disk_limits", &Container::disk_limits, Effect::live),
                           field("kernel_limits", &Container::kernel_limits, Effect::restart),
                           field("kernel_modules", &Container::kernel_modules, Effect::live),
                           field("devices", &Container::devices, Effect::hotplug),
@@ -445,6 +451,7 @@ struct Container {
                           field("autostart", &Container::autostart, Effect::live),
                           field("autostart_priority", &Container::autostart_priority, Effect::live),
                           field("autostart_delay", &Container::autostart_delay, Effect::live),
+                          field("stop_priority", &Container::stop_priority, Effect::live),
                           field("stop_timeout", &Container::stop_timeout, Effect::live),
                           field("state", &Container::state, Effect::live)};
     }
@@ -471,8 +478,25 @@ struct Proxy {
     bool operator==(const Proxy&) const = default;
 };
 
+/// What a container has to have reached before those that depend on it start: CONTAINER:CONDITION. Nothing on the host: it
+/// is "made" by waiting for it.
+struct Readiness {
+    static constexpr ObjectKind kind = ObjectKind::readiness;
+
+    std::optional<std::string> condition;               ///< address, port, cloud-init or exec
+    std::optional<std::vector<std::string>> arguments;  ///< the port, or the command
+    std::optional<std::int64_t> timeout;                ///< seconds
+
+    static constexpr auto fields() {
+        return std::tuple{field("condition", &Readiness::condition, Effect::live),
+                          field("arguments", &Readiness::arguments, Effect::live),
+                          field("timeout", &Readiness::timeout, Effect::live)};
+    }
+    bool operator==(const Readiness&) const = default;
+};
+
 using Object = std::variant<Sysctl, Netns, Link, Route, Neighbour, OvsBridge, OvsPort, OvsFlows, NftTable, DnsService, Pool,
-                            Image, Volume, Snapshot, Container, Proxy>;
+                            Image, Volume, Snapshot, Container, Proxy, Readiness>;
 
 [[nodiscard]] ObjectKind kind_of(const Object& object);
 /// An object of the kind with no field set.

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "model/parse_reader.h"
+#include "model/readiness.h"
 #include "model/value_check.h"
 #include "model/value_types.h"
 
@@ -214,7 +215,7 @@ resource::Container read_container(const Node& node, Diagnostics& diagnostics) {
         container.profiles_given ? values_of(profiles) : std::vector<Value>{{"default", container.name.where}};
     container.config = read_instance_config(node, SchemaKind::container, diagnostics);
     container.devices = read_devices(node.find("devices"), diagnostics);
-    container.depends_on = values_of(node.find("depends_on"));
+    container.depends_on = read_depends_on(node.find("depends_on"));
     container.lifecycle = read_lifecycle(node.find("lifecycle"), diagnostics);
     container.state = field_value(node, "state");
     if (container.state.empty()) container.state = {"running", container.name.where};

@@ -41,9 +41,9 @@ public:
     PolicyCheck(const Config& policy, const Stack& stack, const HostLayout& layout, Diagnostics& diagnostics)
         : policy_(policy), stack_(stack), layout_(layout), diagnostics_(diagnostics) {
         for (const auto& network : stack.networks) networks_.insert(network.name.text);
-        if (const Value* paths = value_of(policy, "restricted.devices.disk.paths"))
+        if (const Value* paths = find_value(policy, "restricted.devices.disk.paths"))
             for (const auto path : parse_list(paths->text)) paths_.emplace_back(path);
-        if (const Value* access = value_of(policy, "restricted.networks.access"))
+        if (const Value* access = find_value(policy, "restricted.networks.access"))
             for (const auto name : parse_list(access->text)) accessible_.emplace(name);
     }
 
@@ -65,26 +65,26 @@ public:
         for (const auto& network : stack_.networks) check_network(network);
         for (const auto& image : stack_.images) check_image(image);
         for (const auto& pool : stack_.storage_pools)
-            if (const Value* source = value_of(pool.config, "source"))
+            if (const Value* source = find_value(pool.config, "source"))
                 check_host_path("storage pool " + ctl::quoted(pool.name.text), *source);
     }
 
 private:
     [[nodiscard]] bool bool_value(std::string_view key) const {
-        const Value* value = value_of(policy_, key);
+        const Value* value = find_value(policy_, key);
         return value != nullptr && parse_bool(value->text).value_or(false);
     }
 
     /// The word of a restriction, or its default.
     [[nodiscard]] std::string_view word(std::string_view key) const {
-        if (const Value* value = value_of(policy_, key)) return value->text;
+        if (const Value* value = find_value(policy_, key)) return value->text;
         const KeyInfo* info = find_key(SchemaKind::policy, "", key);
         return info != nullptr && info->default_value ? std::string_view(*info->default_value) : std::string_view();
     }
 
     void refuse(const std::string& what, std::string_view restriction, const SourceSpan& where) {
         if (!told_.emplace(what, where.str()).second) return;
-        const Value* said = value_of(policy_, restriction);
+        const Value* said = find_value(policy_, restriction);
         const std::string source = said != nullptr ? fmt::format(" ({})", said->where.str()) : std::string();
         diagnostics_.error("policy",
                            fmt::format("{} is forbidden here by {}: {}{}", what, restriction, word(restriction), source),
@@ -101,7 +101,7 @@ private:
 
     template <typename Resources>
     void check_count(std::string_view limit, std::string_view what, const Resources& resources) {
-        const Value* most = value_of(policy_, limit);
+        const Value* most = find_value(policy_, limit);
         const auto number = most != nullptr ? parse_uint(most->text) : std::nullopt;
         if (number && static_cast<std::int64_t>(resources.size()) > *number)
             refuse_count(limit, what, *most, resources.size(), resources[static_cast<std::size_t>(*number)].name.where);
@@ -114,7 +114,7 @@ private:
     }
 
     void check_sum(const Stack& resolved, std::string_view key) {
-        const Value* most = value_of(policy_, key);
+        const Value* most = find_value(policy_, key);
         if (most == nullptr) return;
         const auto parse = [&](const std::string& text) {
             return key == "limits.memory" ? parse_size(text) : parse_uint(text);
@@ -122,13 +122,14 @@ private:
         const auto limit = parse(most->text);
         std::int64_t sum = 0;
         for (const auto& container : resolved.containers) {
-            const Value* own = value_of(container.config, key);
+            const Value* own = find_value(container.config, key);
             const auto number = own != nullptr ? parse(own->text) : std::nullopt;
             if (!number) {
                 diagnostics_.error(
                     "policy",
-                    fmt::format("container {} has no {}, of which the policy at {} allows {} to all together",
-                                ctl::quoted(container.name.text), key, most->where.str(), escaped(most->text)),
+                    fmt::format("container {} has no {}{}, of which the policy at {} allows {} to all together",
+                                ctl::quoted(container.name.text), key, own != nullptr ? " in bytes" : "", most->where.str(),
+                                escaped(most->text)),
                     container.name.where, fmt::format("add {} under config", key));
                 continue;
             }
@@ -186,7 +187,7 @@ private:
     void check_network(const resource::Network& network) {
         check_config(network.config);
         for (const std::string_view key : {"bridge.external_interfaces", "parent"}) {
-            const Value* value = value_of(network.config, key);
+            const Value* value = find_value(network.config, key);
             if (value == nullptr || word("restricted.devices.nic") == "allow" || networks_.contains(value->text)) continue;
             refuse(fmt::format("{} of network {}", key, ctl::quoted(network.name.text)), "restricted.devices.nic",
                    value->where);
@@ -198,7 +199,7 @@ private:
         const std::string& type = image.source.type.text;
         if (type == "directory") return check_host_path(what, image.source.path);
         if (!image.source.path.empty()) check_path(what, image.source.path);
-        const Value* rootfs = type == "file" ? value_of(image.source.more, "rootfs") : nullptr;
+        const Value* rootfs = type == "file" ? find_value(image.source.more, "rootfs") : nullptr;
         if (rootfs != nullptr) check_path(what, *rootfs);
     }
 
@@ -210,11 +211,11 @@ private:
 
     void check_disk(const std::string& what, const Device& device) {
         constexpr std::string_view restriction = "restricted.devices.disk";
-        const Value* path = value_of(device.keys, "path");
-        const bool is_root = path != nullptr && path->text == "/" && value_of(device.keys, "pool") != nullptr;
+        const Value* path = find_value(device.keys, "path");
+        const bool is_root = path != nullptr && path->text == "/" && find_value(device.keys, "pool") != nullptr;
         if (is_root) return;
-        const Value* source = value_of(device.keys, "source");
-        const bool is_managed = value_of(device.keys, "pool") != nullptr;
+        const Value* source = find_value(device.keys, "source");
+        const bool is_managed = find_value(device.keys, "pool") != nullptr;
         if (word(restriction) == "block" || (word(restriction) == "managed" && !is_managed)) {
             refuse(what, restriction, device.where);
         } else if (!is_managed && source != nullptr) {
@@ -235,8 +236,8 @@ private:
 
     void check_nic(const std::string& what, const Device& device) {
         constexpr std::string_view restriction = "restricted.devices.nic";
-        const Value* network = value_of(device.keys, "network");
-        if (network == nullptr) network = value_of(device.keys, "parent");
+        const Value* network = find_value(device.keys, "network");
+        if (network == nullptr) network = find_value(device.keys, "parent");
         const bool is_managed = network != nullptr && networks_.contains(network->text);
         if (word(restriction) == "block" || (word(restriction) == "managed" && !is_managed))
             refuse(what, restriction, device.where);

@@ -112,6 +112,15 @@ struct Image {
     Value auto_update{};
 };
 
+/// A container that starts first, and what it has to have reached by then.
+struct Dependency {
+    Value container;
+    Value until;              ///< started (default), address or cloud-init; empty with one of the next two
+    Value port;               ///< TCP, answered inside
+    std::vector<Value> exec;  ///< a command that succeeds inside
+    Value timeout;            ///< seconds
+};
+
 struct Container {
     Value name;
     Value image;
@@ -119,7 +128,7 @@ struct Container {
     bool profiles_given = false;
     Config config;
     Devices devices;
-    std::vector<Value> depends_on;  ///< names of containers that start first
+    std::vector<Dependency> depends_on;
     Lifecycle lifecycle;
     Value state;  ///< running (default), stopped, frozen
     Value description;

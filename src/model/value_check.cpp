@@ -67,11 +67,9 @@ bool is_octal_mode(std::string_view text) {
     return text.size() <= 5 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '7'; });
 }
 
-bool is_percent(std::string_view text) { return text.ends_with('%') && parse_int(text.substr(0, text.size() - 1), 1, 100); }
-
 bool is_memory(std::string_view text) {
     const auto bytes = parse_size(text);
-    return is_percent(text) || (bytes && *bytes > 0);
+    return parse_percent(text) || (bytes && *bytes > 0);
 }
 
 bool is_swap(std::string_view text) { return parse_bool(text) || parse_size(text); }
@@ -114,7 +112,9 @@ const std::map<std::string_view, ValueType>& value_types() {
         {"uint", {accept_uint, "not a whole number from 0 up", "write a number such as 10"}},
         {"priority", {accept_priority, "not a whole number from 0 to 10", "write a number from 0 to 10"}},
         {"size", {accept_size, "not a size", "write a number and a unit, such as 512MiB"}},
-        {"memory", {is_memory, "not a size above 0", "write a number and a unit, such as 512MiB"}},
+        {"memory",
+         {is_memory, "neither a size above 0 nor a part of the host's memory",
+          "write a number and a unit, such as 512MiB, or 50%"}},
         {"cpus",
          {accept_cpus, "neither a number of CPUs nor a set of them", "write a number such as 2, or a set such as 0-1,3"}},
         {"swap", {is_swap, "neither a boolean nor a size", "write true, false, or a size such as 512MiB"}},
@@ -224,8 +224,7 @@ void check_value(const KeyInfo& key, std::string_view name, const Value& value, 
                           value.where, std::move(fault->hint));
         return;
     }
-    const bool is_share = key.type == "memory" && is_percent(value.text);
-    if (const Support support = is_share ? Support::not_yet : key.support_of(value.text); support != Support::yes) {
+    if (const Support support = key.support_of(value.text); support != Support::yes) {
         report_unsupported(fmt::format("{}: {}", escaped(name), escaped(value.text)), support, key.note, value.where,
                            diagnostics);
         return;

@@ -24,6 +24,8 @@ model::HostState settled_record(const Prepared& prepared) {
         return !touched.contains(id) && !prepared.desired.contains(id) && !prepared.observed.contains(id);
     });
     for (const auto& [id, entry] : prepared.desired) {
+        // Nothing that a host could show.
+        if (id.kind == model::ObjectKind::readiness && !touched.contains(id)) record.insert_or_assign(id, entry);
         const auto seen = prepared.observed.find(id);
         if (touched.contains(id) || seen == prepared.observed.end()) continue;
         if (diff::unmet(entry.object, &seen->second.object).empty()) record.insert_or_assign(id, entry);

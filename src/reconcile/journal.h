@@ -21,7 +21,8 @@ using RunId = std::int64_t;
 struct DeclaredResource {
     std::string kind;  ///< "Container"
     std::string name;
-    std::string where;  ///< "stack.yaml:12:3"; may be empty
+    std::string where;       ///< "stack.yaml:12:3"; may be empty
+    std::string profiles{};  ///< of a container, in their order: "default,web"
 
     auto operator<=>(const DeclaredResource&) const = default;
 };

@@ -18,6 +18,13 @@ void declare(std::vector<DeclaredResource>& out, const char* kind, const Resourc
     for (const auto& resource : resources) out.push_back({kind, resource.name.text, resource.name.where.str()});
 }
 
+/// "default,web"
+std::string profiles_of(const model::resource::Container& container) {
+    std::vector<std::string> names;
+    for (const auto& profile : container.profiles) names.push_back(profile.text);
+    return joined(names, ",");
+}
+
 std::vector<DeclaredResource> declared(const model::resource::Stack& stack) {
     std::vector<DeclaredResource> all;
     declare(all, "StoragePool", stack.storage_pools);
@@ -26,7 +33,8 @@ std::vector<DeclaredResource> declared(const model::resource::Stack& stack) {
     declare(all, "Network", stack.networks);
     declare(all, "Image", stack.images);
     declare(all, "Profile", stack.profiles);
-    declare(all, "Container", stack.containers);
+    for (const auto& container : stack.containers)
+        all.push_back({"Container", container.name.text, container.name.where.str(), profiles_of(container)});
     std::sort(all.begin(), all.end());
     return all;
 }

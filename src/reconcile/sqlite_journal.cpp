@@ -111,8 +111,8 @@ public:
     void replace_resources(const std::string& stack, const std::vector<DeclaredResource>& resources) {
         exec("DELETE FROM resources WHERE stack = ?", stack);
         for (const auto& resource : resources)
-            exec("INSERT OR REPLACE INTO resources (stack, kind, name, declared_at) VALUES (?, ?, ?, ?)", stack,
-                 resource.kind, resource.name, resource.where);
+            exec("INSERT OR REPLACE INTO resources (stack, kind, name, declared_at, profiles) VALUES (?, ?, ?, ?, ?)", stack,
+                 resource.kind, resource.name, resource.where, resource.profiles);
     }
 
     void close_dead_runs(const std::string& stack) {
@@ -285,11 +285,12 @@ Result<model::Allocations> SqliteJournal::taken(const std::string& stack) {
 
 Result<std::vector<DeclaredResource>> SqliteJournal::resources(const std::string& stack) {
     return impl_->read([&](SQLite::Database& database) -> Result<std::vector<DeclaredResource>> {
-        SQLite::Statement rows(database,
-                               "SELECT kind, name, declared_at FROM resources WHERE stack = ? ORDER BY kind, name");
+        SQLite::Statement rows(
+            database, "SELECT kind, name, declared_at, profiles FROM resources WHERE stack = ? ORDER BY kind, name");
         rows.bind(1, stack);
         std::vector<DeclaredResource> resources;
-        while (rows.executeStep()) resources.push_back({column_text(rows, 0), column_text(rows, 1), column_text(rows, 2)});
+        while (rows.executeStep())
+            resources.push_back({column_text(rows, 0), column_text(rows, 1), column_text(rows, 2), column_text(rows, 3)});
         return resources;
     });
 }

@@ -79,6 +79,7 @@ CREATE TABLE events (
     text TEXT NOT NULL
 );
 )sql",
+    "ALTER TABLE resources ADD COLUMN profiles TEXT NOT NULL DEFAULT '';",
 };
 
 int pragma(SQLite::Database& database, const char* name) {

@@ -38,6 +38,7 @@ TEST_CASE("info tells of a container what lxc-info and the kernel tell") {
     CHECK(day.pings("web", "10.22.0.12"));
     const auto fact = [&](const std::string& query) { return day.line(ctl + " info web -o json | jq -r '" + query + "'"); };
     CHECK(fact(".state") == "running");
+    CHECK(fact(".profiles") == "default,limited");
     CHECK(fact(".usage.pid") == day.init_pid("web"));
     CHECK(std::stol(fact(".usage.processes")) >= 1);
     CHECK(std::stol(fact(".usage.cpu_ns")) > 0);

@@ -103,7 +103,7 @@ containers:
     CHECK(container.config.at("limits.processes").value.text == "100");
     CHECK(container.devices.at("eth0").is_override);
     CHECK(container.devices.at("eth0").keys.at("ipv4.address").value.text == "10.0.3.32");
-    CHECK(container.depends_on[0].text == "test2");
+    CHECK(container.depends_on[0].container.text == "test2");
     CHECK(container.state.text == "stopped");
     CHECK(container.lifecycle == Lifecycle{true, false, OnRestartNeeded::defer});
 }
@@ -190,9 +190,9 @@ TEST_CASE("faults of structure are told with place and hint") {
 }
 
 TEST_CASE("bad values are told with what to write") {
-    CHECK(
-        config_faults("{limits.memory: abc}") ==
-        "3:25 error: bad value \"abc\" for limits.memory: not a size above 0; write a number and a unit, such as 512MiB\n");
+    CHECK(config_faults("{limits.memory: abc}") ==
+          "3:25 error: bad value \"abc\" for limits.memory: neither a size above 0 nor a part of the host's memory; "
+          "write a number and a unit, such as 512MiB, or 50%\n");
     CHECK(config_faults("{limits.cpu: 3-1}") ==
           "3:22 error: bad value \"3-1\" for limits.cpu: neither a number of CPUs nor a set of them; write a number such as "
           "2, or a set such as 0-1,3\n");
@@ -222,8 +222,8 @@ TEST_CASE("what is known but not built is an error, unless it asks for nothing")
     CHECK(bridge_faults("{dns.zone.forward: \"\", raw.dnsmasq: \"\", dns.mode: none}") == "");
     CHECK(
         bridge_faults("{bridge.mode: fan, fan.type: ipip}").starts_with("3:38 error: fan.type: ipip is not supported; IP"));
-    CHECK(config_faults("{limits.memory: 50%}") ==
-          "3:25 error: limits.memory: 50% is not supported yet; take it out of the manifest\n");
+    CHECK(config_faults("{limits.memory: 50%}").empty());
+    CHECK(config_faults("{limits.memory: 101%}").starts_with("3:25 error: bad value \"101%\" for limits.memory"));
     CHECK(config_faults("{raw.idmap: \"both 1000 1000\"}") ==
           "3:10 error: raw.idmap is not supported yet; take it out of the manifest\n");
     CHECK(config_faults("{nvidia.runtime: off, limits.memory.swap: true}") == "");
