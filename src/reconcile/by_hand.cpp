@@ -129,14 +129,7 @@ Status check_runs(const Subject& subject, const ByHand& wish) {
 
 Result<Prepared> prepare_by_hand(const Environment& environment, const std::string& stack, const ByHand& wish,
                                  std::stop_token stop) {
-    Wish everything;
-    everything.stack = stack;
-    CTL_ASSIGN(everything.before, recall(environment, stack));
-    everything.desired = everything.before.recorded;
-    everything.allocations = everything.before.allocations;
-    everything.resources = everything.before.resources;
-    CTL_ASSIGN(auto prepared, look_around(environment, std::move(everything), {}, std::move(stop)));
-
+    CTL_ASSIGN(auto prepared, look_as_recorded(environment, stack, std::move(stop)));
     diff::Output output;
     std::vector<Subject> starting;
     for (const auto& name : wish.containers) {

@@ -23,6 +23,9 @@ struct Wish {
 /// Observe and recover: all of a Prepared but its plan. What lowering found may have made it inapplicable already.
 [[nodiscard]] Result<Prepared> look_around(const Environment& environment, Wish wish, const PrepareOptions& options,
                                            std::stop_token stop);
+/// The same for what is asked for by command: the stack as it was applied last, beside what the host shows.
+[[nodiscard]] Result<Prepared> look_as_recorded(const Environment& environment, const std::string& stack,
+                                                std::stop_token stop);
 /// Makes these changes its plan; their findings forbid it or are to be read beside it.
 [[nodiscard]] Status put_in_order(Prepared& prepared, diff::Output output);
 

@@ -174,6 +174,16 @@ Result<Prepared> look_around(const Environment& environment, Wish wish, const Pr
     return prepared;
 }
 
+Result<Prepared> look_as_recorded(const Environment& environment, const std::string& stack, std::stop_token stop) {
+    Wish wish;
+    wish.stack = stack;
+    CTL_ASSIGN(wish.before, recall(environment, stack));
+    wish.desired = wish.before.recorded;
+    wish.allocations = wish.before.allocations;
+    wish.resources = wish.before.resources;
+    return look_around(environment, std::move(wish), {}, std::move(stop));
+}
+
 Status put_in_order(Prepared& prepared, diff::Output output) {
     auto notes = std::move(prepared.plan.notes);
     CTL_ASSIGN(prepared.plan, make_plan(prepared.stack, std::move(output.changes)));

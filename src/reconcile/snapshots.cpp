@@ -23,17 +23,6 @@ namespace {
 constexpr std::string_view numbered = "snap";
 constexpr std::size_t longest_name = 63;
 
-/// The stack as it was applied last, beside what the host shows: nothing else than what is asked for is to change.
-Result<Prepared> as_recorded(const Environment& environment, const std::string& stack, std::stop_token stop) {
-    Wish wish;
-    wish.stack = stack;
-    CTL_ASSIGN(wish.before, recall(environment, stack));
-    wish.desired = wish.before.recorded;
-    wish.allocations = wish.before.allocations;
-    wish.resources = wish.before.resources;
-    return look_around(environment, std::move(wish), {}, std::move(stop));
-}
-
 Result<ObjectId> find_root(const Prepared& prepared, const model::ResourceRef& container) {
     for (const auto& [id, entry] : prepared.recorded)
         if (id.kind == ObjectKind::volume && entry.owner == container && prepared.observed.contains(id)) return id;
@@ -122,7 +111,7 @@ std::vector<SnapshotLine> snapshots_of(const model::HostState& observed, const m
 
 Result<Prepared> prepare_snapshot(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
     if (!wish.name.empty()) CTL_TRY(check_name(wish.name));
-    CTL_ASSIGN(auto prepared, as_recorded(environment, wish.container.stack, std::move(stop)));
+    CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.container.stack, std::move(stop)));
     CTL_ASSIGN(const ObjectId volume, find_root(prepared, wish.container));
     const auto there = snapshots_of(prepared.observed, wish.container);
     const ObjectId id = snapshot_id(volume, wish.name.empty() ? next_name(there) : wish.name);
@@ -144,7 +133,7 @@ Result<Prepared> prepare_snapshot(const Environment& environment, const Snapshot
 }
 
 Result<Prepared> prepare_snapshot_removal(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
-    CTL_ASSIGN(auto prepared, as_recorded(environment, wish.container.stack, std::move(stop)));
+    CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.container.stack, std::move(stop)));
     CTL_ASSIGN(const ObjectId volume, find_root(prepared, wish.container));
     CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, volume, wish));
     Change change{id, Verb::remove, Effect::live, {}, "asked for"};
@@ -156,7 +145,7 @@ Result<Prepared> prepare_snapshot_removal(const Environment& environment, const 
 }
 
 Result<Prepared> prepare_restore(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
-    CTL_ASSIGN(auto prepared, as_recorded(environment, wish.container.stack, std::move(stop)));
+    CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.container.stack, std::move(stop)));
     CTL_ASSIGN(const ObjectId volume, find_root(prepared, wish.container));
     CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, volume, wish));
     diff::Output output;

@@ -8,7 +8,7 @@
 namespace ctl::testing {
 namespace {
 
-const std::string ctl = CTL_BINARY_DIR "/ctl";
+const std::string program = CTL_BINARY_DIR "/ctl";
 
 /// db runs; web is to start once db has come to something.
 struct Pair : Lab {
@@ -29,10 +29,10 @@ containers:
     }
     /// Applies it while `meanwhile` runs, once the wait has begun. What apply says, with its exit code in the last line.
     [[nodiscard]] std::string apply_with(const std::string& dependency, const std::string& meanwhile) const {
-        return must(ctl + " apply -y -f " + waiting(dependency) +
+        return must(program + " apply -y -f " + waiting(dependency) +
                     " > /run/apply.log 2>&1 & apply=$!; "
                     "until " +
-                    ctl +
+                    program +
                     " sql \"select 1 from steps where kind = 'readiness' and state = 'started'\" | grep -q 1; do :; done; "
                     "test -e /var/lib/ctl/containers/web && echo too early; " +
                     meanwhile + "; wait $apply; code=$?; cat /run/apply.log; echo $code");
@@ -53,13 +53,14 @@ TEST_CASE("a container starts when the other answers, has an address or a comman
         std::string meanwhile;
     };
     for (const auto& [dependency, meanwhile] :
-         {Case{"{container: db, port: 8022}", ctl + " exec db -- sh -c 'nc -lk -p 8022 -e true > /dev/null 2>&1 &'"},
+         {Case{"{container: db, port: 8022}", program + " exec db -- sh -c 'nc -lk -p 8022 -e true > /dev/null 2>&1 &'"},
           Case{"{container: db, until: address}",
                "nsenter --net=/run/ctl/namespaces/db/net ip addr add 10.1.2.3/24 dev eth0"},
-          Case{"{container: db, exec: [test, -e, /ready]}", ctl + " exec db -- touch /ready"},
-          Case{"{container: db, until: cloud-init}", ctl + " exec db -- sh -c 'mkdir -p /run/cloud-init; echo "
-                                                           "\"{\\\"v1\\\": {\\\"errors\\\": []}}\" > /run/cloud-init/r; mv "
-                                                           "/run/cloud-init/r /run/cloud-init/result.json'"}}) {
+          Case{"{container: db, exec: [test, -e, /ready]}", program + " exec db -- touch /ready"},
+          Case{"{container: db, until: cloud-init}", program +
+                                                         " exec db -- sh -c 'mkdir -p /run/cloud-init; echo "
+                                                         "\"{\\\"v1\\\": {\\\"errors\\\": []}}\" > /run/cloud-init/r; mv "
+                                                         "/run/cloud-init/r /run/cloud-init/result.json'"}}) {
         INFO(dependency);
         const std::string said = pair.apply_with(dependency, meanwhile);
         CHECK_MESSAGE(said.ends_with("\n0\n"), said);
@@ -81,11 +82,11 @@ TEST_CASE("what nobody starts for is not waited for") {
     CHECK(pair.planned(pair.waiting(dependency)).size() == 1);
     pair.must_apply(pair.waiting(dependency));
     SUBCASE("for a start it is, also for one by hand") {
-        pair.must(ctl + " stop web");
+        pair.must(program + " stop web");
         const Output failed = pair.Sandbox::ctl({"start", "web"});
         CHECK(failed.exit_code != 0);
         CHECK(failed.err.find("last saw") != std::string::npos);
-        pair.attach("db", "touch /ready");
+        REQUIRE(pair.attach("db", "touch /ready").exit_code == 0);
         CHECK(pair.Sandbox::ctl({"start", "web"}).exit_code == 0);
     }
 }
@@ -110,9 +111,10 @@ TEST_CASE("a wait that ends in vain names the condition and what was seen last, 
         CHECK(pair.must("ls /var/lib/ctl/containers").find("web") == std::string::npos);
     }
     SUBCASE("at once when cloud-init has failed, or the container is gone") {
-        pair.attach(
-            "db",
-            "mkdir /run/cloud-init; echo '{\"v1\": {\"errors\": [\"no such module\"]}}' > /run/cloud-init/result.json");
+        REQUIRE(pair.attach("db",
+                            "mkdir /run/cloud-init; echo '{\"v1\": {\"errors\": [\"no such module\"]}}' > "
+                            "/run/cloud-init/result.json")
+                    .exit_code == 0);
         const Output output = pair.apply(pair.waiting("{container: db, until: cloud-init}"));
         CHECK(output.err.find("no such module") != std::string::npos);
         const std::string said =

@@ -9,7 +9,6 @@
 
 #include <cerrno>
 #include <charconv>
-#include <chrono>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -18,15 +17,14 @@
 #include "base/file.h"
 #include "base/id_map.h"
 #include "base/mount_words.h"
-#include "base/process.h"
 #include "base/text.h"
+#include "drivers/lxc/plug.h"
 
 namespace ctl::drivers::lxc {
 
 namespace {
 
 namespace fs = std::filesystem;
-using namespace std::chrono_literals;
 using model::Container;
 
 constexpr LimitFile devices_allow{"devices", "devices.allow", nullptr};
@@ -95,12 +93,6 @@ Status prepare_directory(const Container& container, const ConfigPlace& place) {
     if (::chmod(place.directory.c_str(), 0711) != 0)
         return system_error(errno, fmt::format("open {} to others", place.directory));
     return ok();
-}
-
-Status run_helper(const std::vector<std::string>& argv) {
-    CTL_ASSIGN(const auto ended, run_process(argv, 20s));
-    if (ended.exit_code == 0) return ok();
-    return Error(ErrorCode::io, escaped(trimmed(ended.err)));
 }
 
 Status allow(const Cgroups& cgroups, const std::string& name, const DeviceSpec& spec, bool allowed) {
@@ -268,10 +260,6 @@ Status replug_devices(const std::string& helper, pid_t init, const Devices& from
         return Error(ErrorCode::unsupported,
                      "devices of a privileged container can't change while it runs on cgroup version 2")
             .hint("stop it first, or run with --restart");
-    const auto keeps = [](const Devices& devices, const auto& device) {
-        const auto it = devices.find(device.first);
-        return it != devices.end() && it->second == device.second;
-    };
     for (const auto& device : from) {
         if (keeps(to, device)) continue;
         CTL_TRY(run_helper({helper, "remove", pid, device.first}));

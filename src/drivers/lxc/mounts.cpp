@@ -4,23 +4,20 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "base/file.h"
 #include "base/mount_words.h"
-#include "base/process.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "drivers/lxc/config_file.h"
+#include "drivers/lxc/plug.h"
 
 namespace ctl::drivers::lxc {
 
 namespace {
-
-using namespace std::chrono_literals;
 
 std::string_view without_end_slash(std::string_view path) {
     while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
@@ -41,12 +38,6 @@ std::map<std::string, Words> mount_points(pid_t process) {
         points[fstab_unescaped(words[4])] = Words(options.begin(), options.end());
     }
     return points;
-}
-
-Status run_helper(const std::vector<std::string>& argv) {
-    CTL_ASSIGN(const auto ended, run_process(argv, 20s));
-    if (ended.exit_code == 0) return ok();
-    return Error(ErrorCode::io, escaped(trimmed(ended.err)));
 }
 
 /// The directory of the host that holds the place at first, and the rest of the way.
@@ -129,10 +120,6 @@ Mounts present_mounts(pid_t init, const Mounts& expected) {
 
 Status replug_mounts(const std::string& helper, pid_t init, const Mounts& from, const Mounts& to) {
     const std::string pid = std::to_string(init);
-    const auto keeps = [](const Mounts& mounts, const auto& mount) {
-        const auto it = mounts.find(mount.first);
-        return it != mounts.end() && it->second == mount.second;
-    };
     // Deeper ones sort after what they lie in: they go first and come last.
     for (auto it = from.rbegin(); it != from.rend(); ++it)
         if (!keeps(to, *it)) CTL_TRY(run_helper({helper, "remove", pid, std::string(without_end_slash(it->first))}));
