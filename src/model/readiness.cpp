@@ -62,19 +62,19 @@ std::vector<Dependency> read_depends_on(const Node* list) {
     std::vector<Dependency> dependencies;
     if (list == nullptr) return dependencies;
     for (const auto& item : list->items) {
-        if (!item.is_scalar() && !item.is_map()) continue;
-        Dependency& dependency = dependencies.emplace_back();
-        if (item.is_scalar()) {
-            dependency.container = value_of(item);
-            continue;
+        Dependency dependency;
+        if (item.is_scalar()) dependency.container = value_of(item);
+        if (item.is_map()) {
+            dependency.container = scalar(item, "container");
+            dependency.until = scalar(item, "until");
+            dependency.port = scalar(item, "port");
+            dependency.timeout = scalar(item, "timeout");
+            if (const Node* command = item.find("exec"))
+                for (const auto& word : command->items)
+                    if (word.is_scalar()) dependency.exec.push_back(value_of(word));
         }
-        dependency.container = scalar(item, "container");
-        dependency.until = scalar(item, "until");
-        dependency.port = scalar(item, "port");
-        dependency.timeout = scalar(item, "timeout");
-        if (const Node* command = item.find("exec"))
-            for (const auto& word : command->items)
-                if (word.is_scalar()) dependency.exec.push_back(value_of(word));
+        // Without one the schema has told.
+        if (!dependency.container.empty()) dependencies.push_back(std::move(dependency));
     }
     return dependencies;
 }

@@ -33,7 +33,8 @@ containers:
                     " > /run/apply.log 2>&1 & apply=$!; "
                     "until " +
                     program +
-                    " sql \"select 1 from steps where kind = 'readiness' and state = 'started'\" | grep -q 1; do :; done; "
+                    " sql \"select 'begun' as step from steps where kind = 'readiness' and state = 'started'\" | grep -q "
+                    "begun; do :; done; "
                     "test -e /var/lib/ctl/containers/web && echo too early; " +
                     meanwhile + "; wait $apply; code=$?; cat /run/apply.log; echo $code");
     }
@@ -53,7 +54,7 @@ TEST_CASE("a container starts when the other answers, has an address or a comman
         std::string meanwhile;
     };
     for (const auto& [dependency, meanwhile] :
-         {Case{"{container: db, port: 8022}", program + " exec db -- sh -c 'nc -lk -p 8022 -e true > /dev/null 2>&1 &'"},
+         {Case{"{container: db, port: 8022}", program + " exec db -- sh -c 'nc -ll -p 8022 -e true > /dev/null 2>&1 &'"},
           Case{"{container: db, until: address}",
                "nsenter --net=/run/ctl/namespaces/db/net ip addr add 10.1.2.3/24 dev eth0"},
           Case{"{container: db, exec: [test, -e, /ready]}", program + " exec db -- touch /ready"},
@@ -119,7 +120,7 @@ TEST_CASE("a wait that ends in vain names the condition and what was seen last, 
         CHECK(output.err.find("no such module") != std::string::npos);
         const std::string said =
             pair.apply_with("{container: db, exec: ['false']}", "lxc-stop -k -P /var/lib/ctl/containers -n db");
-        CHECK_MESSAGE(said.find("is not running") != std::string::npos, said);
+        CHECK_MESSAGE(said.find("waited in vain") != std::string::npos, said);
     }
     SUBCASE("at once when it is interrupted") {
         const std::string said = pair.apply_with("{container: db, port: 22}", "kill -TERM $apply");

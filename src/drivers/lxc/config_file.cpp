@@ -100,8 +100,10 @@ private:
 };
 
 Status write_idmap(Writer& out, const std::string& idmap) {
+    if (idmap == "none") return ok();
     CTL_ASSIGN(const auto map, IdMap::parse(idmap));
-    if (!map) return ok();
+    // Without a word of its own no container is privileged.
+    if (!map) return Error(ErrorCode::invalid, "the container has no id map");
     for (const char* kind : {"u", "g"}) out.line("lxc.idmap", fmt::format("{} {}", kind, map->line()));
     return ok();
 }
