@@ -7,29 +7,10 @@
 #include <cerrno>
 
 #include "base/file.h"
+#include "base/mount_words.h"
 #include "base/text.h"
 
 namespace ctl::cli {
-
-namespace {
-
-/// mountinfo writes blanks, line ends and backslashes as three octal digits.
-std::string unescaped(std::string_view text) {
-    const auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '\\' && i + 3 < text.size() && is_octal(text[i + 1]) && is_octal(text[i + 2]) &&
-            is_octal(text[i + 3])) {
-            out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-            i += 3;
-        } else {
-            out += text[i];
-        }
-    }
-    return out;
-}
-
-}  // namespace
 
 Result<std::vector<Mount>> read_mounts() {
     CTL_ASSIGN(const std::string text, read_file("/proc/self/mountinfo"));
@@ -39,8 +20,8 @@ Result<std::vector<Mount>> read_mounts() {
         std::size_t dash = 6;
         while (dash < words.size() && words[dash] != "-") ++dash;
         if (dash + 3 >= words.size()) continue;
-        mounts.push_back(
-            {unescaped(words[3]), unescaped(words[4]), std::string(words[dash + 1]), unescaped(words[dash + 3])});
+        mounts.push_back({fstab_unescaped(words[3]), fstab_unescaped(words[4]), std::string(words[dash + 1]),
+                          fstab_unescaped(words[dash + 3])});
     }
     return mounts;
 }

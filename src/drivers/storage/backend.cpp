@@ -77,12 +77,7 @@ public:
     }
     Status seal_tree(int tree) const override { return set_read_only(tree, true); }
     Status remove_tree(int parent, const std::string& name) const override {
-        if (is_subvolume(parent, name)) {
-            const Status deleted = delete_subvolume(parent, name);
-            // A container may have made subvolumes of its own: they are emptied and deleted one by one.
-            if (deleted || deleted.error().code() != ErrorCode::conflict) return deleted;
-        }
-        return ctl::remove_tree(parent, name);
+        return is_subvolume(parent, name) ? delete_subvolume(parent, name) : ctl::remove_tree(parent, name);
     }
 
     Status limit_tree(int tree, std::int64_t bytes) const override { return limit_subvolume(tree, bytes); }

@@ -8,12 +8,15 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
-#include <string_view>
+#include <new>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 namespace ctl::drivers::storage {
@@ -22,6 +25,14 @@ namespace {
 
 /// Of the top directory of every subvolume.
 constexpr ino_t top_inode = 256;
+
+/// A file handle of btrfs without the directory that it is in, as the kernel's linux/exportfs.h numbers it.
+constexpr int handle_type = 0x4d;
+struct [[gnu::packed]] Handle {
+    std::uint64_t inode;
+    std::uint64_t subvolume;
+    std::uint32_t generation;  ///< 0: any
+};
 
 template <typename Arguments>
 Result<Arguments> with_name(const std::string& name) {
@@ -46,6 +57,72 @@ Status count_usage(int fd) {
     control.cmd = BTRFS_QUOTA_CTL_ENABLE;
     if (::ioctl(fd, BTRFS_IOC_QUOTA_CTL, &control) != 0) return system_error(errno, "switch quotas on");
     if (::ioctl(fd, BTRFS_IOC_QUOTA_RESCAN_WAIT) != 0) return system_error(errno, "wait for quotas");
+    return ok();
+}
+
+/// Opens a directory by its numbers: whatever its path is, and however long.
+Result<Fd> open_by_number(int file_system, std::uint64_t subvolume, std::uint64_t inode) {
+    const Handle wanted{inode, subvolume, 0};
+    alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof wanted> space{};
+    auto* handle = new (space.data()) file_handle;
+    handle->handle_bytes = sizeof wanted;
+    handle->handle_type = handle_type;
+    std::memcpy(space.data() + sizeof(file_handle), &wanted, sizeof wanted);
+    Fd opened(::open_by_handle_at(file_system, handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!opened) return system_error(errno, fmt::format("open a directory in subvolume {}", subvolume));
+    return opened;
+}
+
+/// A subvolume in another one: its number, the other's, and that of the directory in the other that it is in.
+struct Inner {
+    std::uint64_t id;
+    std::uint64_t parent;
+    std::uint64_t directory;
+};
+
+/// Those right below one.
+Result<std::vector<Inner>> subvolumes_in(int subvolume) {
+    CTL_ASSIGN(const std::uint64_t parent, subvolume_id(subvolume));
+    std::vector<Inner> found;
+    btrfs_ioctl_get_subvol_rootref_args arguments{};
+    while (true) {
+        const bool is_last = ::ioctl(subvolume, BTRFS_IOC_GET_SUBVOL_ROOTREF, &arguments) == 0;
+        if (!is_last && errno != EOVERFLOW) return system_error(errno, "list the subvolumes in one");
+        for (std::size_t i = 0; i < arguments.num_items; ++i)
+            found.push_back({arguments.rootref[i].treeid, parent, arguments.rootref[i].dirid});
+        if (is_last) return found;
+    }
+}
+
+Status delete_inner(int file_system, const Inner& inner) {
+    CTL_ASSIGN(const Fd directory, open_by_number(file_system, inner.parent, inner.directory));
+    btrfs_ioctl_ino_lookup_user_args known{};
+    known.treeid = inner.id;
+    known.dirid = inner.directory;
+    if (::ioctl(directory.get(), BTRFS_IOC_INO_LOOKUP_USER, &known) != 0)
+        return system_error(errno, fmt::format("ask for the name of subvolume {}", inner.id));
+    return delete_subvolume(directory.get(), known.name);
+}
+
+/// Best effort: newer kernels do it themselves, and not before the last block of the subvolume is free.
+void forget_usage(int file_system, std::uint64_t id) {
+    btrfs_ioctl_qgroup_create_args arguments{};
+    arguments.create = 0;
+    arguments.qgroupid = id;
+    static_cast<void>(::ioctl(file_system, BTRFS_IOC_QGROUP_CREATE, &arguments));
+}
+
+/// A container may have made subvolumes of its own, and made them read-only: nothing in such a one can be deleted.
+Status delete_subvolumes_in(int subvolume) {
+    CTL_TRY(set_read_only(subvolume, false));
+    CTL_ASSIGN(auto all, subvolumes_in(subvolume));
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        CTL_ASSIGN(const Fd inner, open_by_number(subvolume, all[i].id, top_inode));
+        CTL_TRY(set_read_only(inner.get(), false));
+        CTL_ASSIGN(const auto below, subvolumes_in(inner.get()));
+        all.insert(all.end(), below.begin(), below.end());
+    }
+    for (auto inner = all.rbegin(); inner != all.rend(); ++inner) CTL_TRY(delete_inner(subvolume, *inner));
     return ok();
 }
 
@@ -80,10 +157,19 @@ Status snapshot_subvolume(int source, int parent, const std::string& name, bool 
 
 Status delete_subvolume(int parent, const std::string& name) {
     CTL_ASSIGN(auto arguments, with_name<btrfs_ioctl_vol_args>(name));
-    if (::ioctl(parent, BTRFS_IOC_SNAP_DESTROY, &arguments) == 0 || errno == ENOENT) return ok();
-    if (errno == ENOTEMPTY)
-        return Error(ErrorCode::conflict, fmt::format("subvolume {} has subvolumes in it", ctl::quoted(name)));
-    return system_error(errno, fmt::format("delete subvolume {}", ctl::quoted(name)));
+    const Fd subvolume(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!subvolume && errno == ENOENT) return ok();
+    if (!subvolume) return system_error(errno, fmt::format("open subvolume {}", ctl::quoted(name)));
+    CTL_ASSIGN(const std::uint64_t id, subvolume_id(subvolume.get()));
+    const auto destroy = [&] { return ::ioctl(parent, BTRFS_IOC_SNAP_DESTROY, &arguments) == 0; };
+    bool gone = destroy();
+    if (!gone && errno == ENOTEMPTY) {
+        CTL_TRY(delete_subvolumes_in(subvolume.get()));
+        gone = destroy();
+    }
+    if (!gone) return system_error(errno, fmt::format("delete subvolume {}", ctl::quoted(name)));
+    forget_usage(parent, id);
+    return ok();
 }
 
 Status set_read_only(int subvolume, bool read_only) {
@@ -130,6 +216,19 @@ Result<std::optional<std::int64_t>> limit_of_subvolume(int subvolume) {
     const std::uint64_t bytes = le64toh(item.max_rfer);
     const bool is_limited = (le64toh(item.flags) & BTRFS_QGROUP_LIMIT_MAX_RFER) != 0 && bytes != 0 && bytes <= INT64_MAX;
     return is_limited ? std::optional(static_cast<std::int64_t>(bytes)) : std::nullopt;
+}
+
+Result<std::int64_t> size_of_file_system(int fd) {
+    btrfs_ioctl_fs_info_args about{};
+    if (::ioctl(fd, BTRFS_IOC_FS_INFO, &about) != 0) return system_error(errno, "ask for the devices of the file system");
+    std::int64_t bytes = 0;
+    for (std::uint64_t id = 1; id <= about.max_id; ++id) {
+        btrfs_ioctl_dev_info_args device{};
+        device.devid = id;
+        if (::ioctl(fd, BTRFS_IOC_DEV_INFO, &device) == 0) bytes += static_cast<std::int64_t>(device.total_bytes);
+        else if (errno != ENODEV) return system_error(errno, "ask for the size of the file system");
+    }
+    return bytes;
 }
 
 Status grow_file_system(int fd) {

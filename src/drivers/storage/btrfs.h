@@ -17,7 +17,8 @@ namespace ctl::drivers::storage {
 [[nodiscard]] Status make_subvolume(int parent, const std::string& name);
 /// A copy of the subvolume `source` that shares all its blocks. Subvolumes in it are empty directories in the copy.
 [[nodiscard]] Status snapshot_subvolume(int source, int parent, const std::string& name, bool read_only);
-/// At once, whatever is in it; nothing there is success. Errors: conflict when it has subvolumes of its own.
+/// At once, whatever is in it, subvolumes too, and read-only ones among them; nothing there is success. What the file system
+/// counted of it is forgotten.
 [[nodiscard]] Status delete_subvolume(int parent, const std::string& name);
 [[nodiscard]] Status set_read_only(int subvolume, bool read_only);
 
@@ -27,6 +28,8 @@ namespace ctl::drivers::storage {
 /// How much it may refer to; nothing when there is no limit.
 [[nodiscard]] Result<std::optional<std::int64_t>> limit_of_subvolume(int subvolume);
 
+/// Bytes that the file system takes of its devices.
+[[nodiscard]] Result<std::int64_t> size_of_file_system(int fd);
 /// Takes all of a device that has grown.
 [[nodiscard]] Status grow_file_system(int fd);
 

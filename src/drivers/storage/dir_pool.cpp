@@ -20,6 +20,7 @@
 #include "drivers/storage/disk.h"
 #include "drivers/storage/mounts.h"
 #include "drivers/storage/pool_images.h"
+#include "drivers/storage/pool_place.h"
 #include "drivers/storage/snapshot.h"
 #include "drivers/storage/volume.h"
 
@@ -42,10 +43,6 @@ struct PoolMark {
 
 /// What a pool keeps volumes in.
 constexpr std::array<const char*, 2> sections{"containers", "custom"};
-
-model::ObjectId pool_id(const std::string& name) { return {model::ObjectKind::pool, name}; }
-
-std::string place_of(const std::string& state_dir, const std::string& name) { return state_dir + "/pools/" + name; }
 
 std::string mark_path(const std::string& directory) { return fmt::format("{}/{}", directory, pool_mark_name); }
 
@@ -304,8 +301,7 @@ Result<const Backend*> backend_of(const std::string& state_dir, const std::strin
     return Error(ErrorCode::not_found, fmt::format("there is no storage pool {}", ctl::quoted(name)));
 }
 
-Status sweep_pool(const std::string& state_dir, const std::string& name) {
-    CTL_ASSIGN(const Backend* backend, backend_of(state_dir, name));
+Status sweep_pool(const std::string& state_dir, const std::string& name, const Backend& backend) {
     for (const auto* section : sections) {
         const std::string path = fmt::format("{}/{}", place_of(state_dir, name), section);
         const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -313,9 +309,9 @@ Status sweep_pool(const std::string& state_dir, const std::string& name) {
         if (!directory) return system_error(errno, fmt::format("open directory {}", ctl::quoted(path)));
         CTL_ASSIGN(const auto names, directory_names(directory.get()));
         for (const auto& left : names) {
-            if (left.starts_with(aside_prefix)) CTL_TRY(remove_volume_directory(*backend, directory.get(), path, left));
+            if (left.starts_with(aside_prefix)) CTL_TRY(remove_volume_directory(backend, directory.get(), path, left));
             else if (const auto volume = open_beneath(directory.get(), left, O_RDONLY | O_DIRECTORY))
-                CTL_TRY(sweep_volume(*backend, volume->get()));
+                CTL_TRY(sweep_volume(backend, volume->get()));
         }
     }
     return ok();
@@ -334,9 +330,9 @@ Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner
         const auto found = read_mark(mark->mark, pool_id(name));
         if (!found || *found != owner)
             return Error(ErrorCode::conflict, fmt::format("pool at {} is not ours", ctl::quoted(source)));
-        CTL_TRY(sweep_pool(state_dir, name));
-        for (const auto* section : sections) CTL_TRY(remove_volume_section(source, section));
         CTL_ASSIGN(const Backend* backend, find_backend(mark->driver));
+        CTL_TRY(sweep_pool(state_dir, name, *backend));
+        for (const auto* section : sections) CTL_TRY(remove_volume_section(source, section));
         CTL_TRY(remove_images(state_dir, name, *backend));
         if (!on_disk) CTL_TRY(drop_source(source, *mark));
     }

@@ -35,7 +35,7 @@ namespace ctl::drivers::storage {
 [[nodiscard]] Status mark_pool(const std::string& state_dir, const std::string& name, const model::ResourceRef* owner);
 
 /// Deletes what an interrupted run left half made or half deleted in a pool.
-[[nodiscard]] Status sweep_pool(const std::string& state_dir, const std::string& name);
+[[nodiscard]] Status sweep_pool(const std::string& state_dir, const std::string& name, const Backend& backend);
 
 /// What a pool with our mark does its own way. Errors: not_found when there is none of that name.
 [[nodiscard]] Result<const Backend*> backend_of(const std::string& state_dir, const std::string& name);

@@ -25,6 +25,7 @@
 #include "drivers/storage/btrfs.h"
 #include "drivers/storage/disk_record.h"
 #include "drivers/storage/mounts.h"
+#include "drivers/storage/pool_place.h"
 
 namespace ctl::drivers::storage {
 
@@ -36,6 +37,8 @@ constexpr std::int64_t mebibyte = std::int64_t{1} << 20;
 constexpr std::int64_t gibibyte = std::int64_t{1} << 30;
 /// mkfs.btrfs makes none below.
 constexpr std::int64_t least_size = 128 * mebibyte;
+/// A file system ends with a whole sector, of this size at most.
+constexpr std::int64_t largest_sector = std::int64_t{64} << 10;
 constexpr std::string_view default_mount_options = "user_subvol_rm_allowed";
 constexpr std::chrono::seconds tool_deadline{120};
 /// Where btrfs keeps its superblock and the copies of it, and where in one the file system's UUID and the magic are.
@@ -43,10 +46,6 @@ constexpr std::array<off_t, 3> superblocks{off_t{64} << 10, off_t{64} << 20, off
 constexpr std::size_t uuid_offset = 32;
 constexpr std::size_t magic_offset = 64;
 constexpr std::string_view btrfs_magic = "_BHRfS_M";
-
-model::ObjectId pool_id(const std::string& name) { return {model::ObjectKind::pool, name}; }
-
-std::string place_of(const std::string& state_dir, const std::string& name) { return state_dir + "/pools/" + name; }
 
 enum class SourceKind { missing, file, device, other };
 
@@ -194,10 +193,17 @@ std::optional<std::int64_t> size_of_file(const std::string& source) {
     return info.st_size;
 }
 
+/// What a pool on a loop file has: less than the file where a growth was cut short.
+std::optional<std::int64_t> size_of_pool(const std::string& place, const DiskRecord& record) {
+    const auto file = size_of_file(record.source);
+    if (!file || !is_open(place)) return file;
+    const auto directory = open_directory(place);
+    const auto taken = directory ? size_of_file_system(directory->get()) : directory.error();
+    return taken && *file - *taken >= largest_sector ? *taken : file;
+}
+
 /// The loop device that is mounted at a place tells that its file has grown, and the file system follows.
 Status grow_mounted(const std::string& place) {
-    struct stat info {};
-    if (::stat(place.c_str(), &info) != 0) return system_error(errno, fmt::format("stat {}", ctl::quoted(place)));
     CTL_ASSIGN(const std::string device, mounted_device(place));
     const Fd loop(::open(device.c_str(), O_RDWR | O_CLOEXEC));
     if (!loop || ::ioctl(loop.get(), LOOP_SET_CAPACITY) != 0)
@@ -206,15 +212,21 @@ Status grow_mounted(const std::string& place) {
     return grow_file_system(directory.get());
 }
 
-Status grow_disk(const std::string& place, const DiskRecord& record, std::int64_t size) {
+Status check_growth(const DiskRecord& record, std::int64_t size) {
     const auto now = size_of_file(record.source);
-    if (!now || *now == size) return ok();
-    if (size < *now)
-        return Error(ErrorCode::unsupported, fmt::format("a pool can't shrink, from {} bytes to {}", *now, size))
-            .hint("make a smaller pool under another name");
-    if (::truncate(record.source.c_str(), size) != 0)
+    if (!now || size >= *now) return ok();
+    return Error(ErrorCode::unsupported, fmt::format("a pool can't shrink, from {} bytes to {}", *now, size))
+        .hint("make a smaller pool under another name");
+}
+
+/// The file first and the file system after it: a growth that was cut short between the two is ended here.
+Status grow_disk(const std::string& place, const DiskRecord& record, std::int64_t size) {
+    CTL_TRY(check_growth(record, size));
+    const auto now = size_of_file(record.source);
+    if (!now) return ok();
+    if (*now < size && ::truncate(record.source.c_str(), size) != 0)
         return system_error(errno, fmt::format("size {}", ctl::quoted(record.source)));
-    return grow_mounted(place);
+    return size_of_pool(place, record) == size ? ok() : grow_mounted(place);
 }
 
 std::string mount_options_of(const model::Pool& pool) {
@@ -289,7 +301,7 @@ Result<model::Entry> observe_disk(const std::string& state_dir, const std::strin
     model::Pool pool;
     pool.driver = record.driver;
     pool.source = record.source;
-    pool.size = size_of_file(record.source);
+    pool.size = size_of_pool(place_of(state_dir, name), record);
     if (record.wiped) pool.options.emplace().emplace("source.wipe", "true");
     pool.mount_options = record.mount_options;
     pool.mounted = is_open(place_of(state_dir, name));
@@ -312,10 +324,7 @@ Status check_disk(const std::string& state_dir, const model::Entry& wanted, cons
     if (pool.size && *pool.size < least_size)
         return Error(ErrorCode::invalid, fmt::format("{} bytes are too few for a pool", *pool.size))
             .hint(fmt::format("give it {} MiB or more", least_size / mebibyte));
-    if (record.ready) {
-        const auto now = size_of_file(record.source);
-        return pool.size && now && *pool.size < *now ? grow_disk({}, record, *pool.size) : ok();
-    }
+    if (record.ready) return pool.size ? check_growth(record, *pool.size) : ok();
     return check_source(record, kind);
 }
 

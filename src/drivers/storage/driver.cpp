@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -44,7 +45,8 @@ private:
     Status apply_pool(const Change& change);
     Status apply_volume(const Change& change);
     Status apply_snapshot(const Change& change);
-    Status sweep(std::span<const Change> changes);
+    Status sweep(const std::string& pool);
+    std::map<std::string, Status> sweep(std::span<const Change> changes);
 
     std::string state_dir_;
     storage::UserNamespaces namespaces_;
@@ -160,27 +162,31 @@ Status StorageDriver::apply_one(const Change& change) {
     return change.id.kind == ObjectKind::snapshot ? apply_snapshot(change) : apply_volume(change);
 }
 
-/// What an interrupted run left in the pools that are worked on now.
-Status StorageDriver::sweep(std::span<const Change> changes) {
-    std::set<std::string> pools;
-    for (const auto& change : changes)
-        if (const std::string pool = pool_of(change.id); is_plain_name(pool)) pools.insert(pool);
-    for (const auto& pool : pools) {
-        const auto backend = storage::backend_of(state_dir_, pool);
-        if (!backend) continue;
-        CTL_TRY(storage::sweep_pool(state_dir_, pool));
-        CTL_TRY(storage::remove_unused_images(state_dir_, pool, **backend));
+Status StorageDriver::sweep(const std::string& pool) {
+    const auto backend = storage::backend_of(state_dir_, pool);
+    if (!backend) return ok();
+    CTL_TRY(storage::sweep_pool(state_dir_, pool, **backend));
+    return storage::remove_unused_images(state_dir_, pool, **backend);
+}
+
+/// Deletes what an interrupted run left in the pools that are worked on now: how it went in each.
+std::map<std::string, Status> StorageDriver::sweep(std::span<const Change> changes) {
+    std::map<std::string, Status> swept;
+    for (const auto& change : changes) {
+        const std::string pool = pool_of(change.id);
+        if (!swept.contains(pool)) swept.emplace(pool, is_plain_name(pool) ? sweep(pool) : ok());
     }
-    return ok();
+    return swept;
 }
 
 void StorageDriver::apply(std::span<const Change> changes, const Report& report, std::stop_token stop) {
-    const Status swept = sweep(changes);
+    const auto swept = sweep(changes);
     std::atomic<std::size_t> next = 0;
     const auto work = [&] {
         for (std::size_t i = next++; i < changes.size(); i = next++) {
+            const Status& pool = swept.at(pool_of(changes[i].id));
             if (stop.stop_requested()) report(i, Error(ErrorCode::cancelled, "interrupted before it began"));
-            else report(i, swept ? apply_one(changes[i]) : swept);
+            else report(i, pool ? apply_one(changes[i]) : pool);
         }
     };
     {

@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "base/mount_words.h"
 #include "base/text.h"
 
 namespace ctl::drivers::storage {
@@ -30,26 +31,13 @@ Error mount_error(int number, std::string_view doing) {
 /// Mount options by descriptor: no path has to be escaped, and none is too long.
 std::string descriptor_path(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
 
-std::string unescaped(std::string_view text) {
-    std::string plain;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '\\' || i + 3 >= text.size() || text[i + 1] < '0' || text[i + 1] > '3') {
-            plain += text[i];
-            continue;
-        }
-        plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-        i += 3;
-    }
-    return plain;
-}
-
 Result<std::vector<std::string>> mount_points_below(const std::string& path) {
     CTL_ASSIGN(const std::string table, read_file("/proc/self/mountinfo"));
     std::vector<std::string> points;
     for (const auto line : split(table, '\n')) {
         const auto words = split(line, ' ');
         if (words.size() < 5) continue;
-        std::string point = unescaped(words[4]);
+        std::string point = fstab_unescaped(words[4]);
         if (point == path || point.starts_with(path + "/")) points.push_back(std::move(point));
     }
     return points;
@@ -108,8 +96,8 @@ Result<std::string> mounted_device(const std::string& path) {
     for (const auto line : split(table, '\n')) {
         const auto words = split(line, ' ');
         const auto dash = std::find(words.begin(), words.end(), "-");
-        if (words.size() < 5 || words.end() - dash < 3 || unescaped(words[4]) != canonical) continue;
-        device = unescaped(*(dash + 2));
+        if (words.size() < 5 || words.end() - dash < 3 || fstab_unescaped(words[4]) != canonical) continue;
+        device = fstab_unescaped(*(dash + 2));
     }
     if (failed || device.empty())
         return Error(ErrorCode::not_found, fmt::format("nothing is mounted at {}", ctl::quoted(path)));

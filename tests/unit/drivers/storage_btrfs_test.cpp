@@ -2,8 +2,11 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <map>
+#include <mutex>
 
 #include "base/file.h"
+#include "drivers/api/store.h"
 #include "storage_world.h"
 #include "support/own_namespaces.h"
 #include "support/skip.h"
@@ -142,6 +145,72 @@ TEST_CASE("on btrfs an image is copied to the pool once, and each volume is a sn
     CHECK(loops_of(world) == "0");
 }
 
+TEST_CASE("subvolumes that a container made read-only go with its volume, whatever their path is") {
+    CTL_SKIP_IF(!why_not().empty(), why_not());
+    StorageWorld world;
+    make_pool_and_image(world);
+    world.must(Verb::create, "volume/default/web", volume_of("debian", "none"));
+    const std::string pool = world.state() + "/pools/default";
+    const std::string tree = world.volume_path("web") + "/data";
+    sh(fmt::format(
+        "btrfs subvolume create {0}/own && touch {0}/own/file && btrfs subvolume snapshot -r {0}/own {0}/kept && "
+        "btrfs subvolume create {0}/own/inner && touch {0}/own/inner/file && "
+        "btrfs property set {0}/own/inner ro true && btrfs property set {0}/own ro true",
+        tree));
+    // A path that is too long for any system call: built from below, by whoever is in there already.
+    sh(
+        fmt::format("btrfs subvolume create {0}/x && cd {0}/x && d=$(printf 'd%.0s' $(seq 250)) && "
+                    "for i in $(seq 20); do mkdir {0}/w && mv {0}/x {0}/w/$d && mv {0}/w {0}/x; done && "
+                    "touch file && btrfs property set -t subvol . ro true",
+                    tree));
+    world.must(Verb::remove, "volume/default/web", Volume{});
+    CHECK(sh("btrfs subvolume list " + pool + " | wc -l") == "1");
+    CHECK(sh("ls -A " + pool + "/containers").empty());
+    world.must(Verb::remove, "pool/default", Pool{});
+}
+
+TEST_CASE("what can't be swept in one pool keeps nobody from working in another") {
+    CTL_SKIP_IF(!why_not().empty(), why_not());
+    StorageWorld world;
+    make_pool_and_image(world);
+    const std::string other = world.state() + "/pools/other";
+    world.must(Verb::create, "pool/other", pool_of("dir", other));
+    const std::string left = world.state() + "/pools/default/containers/" + std::string(drivers::aside_prefix) + "web";
+    sh(fmt::format("mkdir {0} && touch {0}/file && chattr +i {0}/file", left));
+    const std::vector changes{world.change(Verb::create, "volume/default/web", volume_of("debian", "none")),
+                              world.change(Verb::create, "volume/other/web", volume_of("debian", "none"))};
+    std::map<std::size_t, Status> outcomes;
+    std::mutex mutex;
+    const auto note = [&](std::size_t i, Status outcome) {
+        const std::lock_guard lock(mutex);
+        outcomes.emplace(i, std::move(outcome));
+    };
+    world.driver_of(model::ObjectKind::volume).apply(changes, note, {});
+    CHECK_FALSE(outcomes.at(0).has_value());
+    CHECK(outcomes.at(1).has_value());
+    sh("chattr -i " + left + "/file");
+    world.must(Verb::create, "volume/default/web", volume_of("debian", "none"));
+    CHECK_FALSE(fs::exists(left));
+}
+
+TEST_CASE("a growth that was cut short is seen and ended, mounted or not") {
+    CTL_SKIP_IF(!why_not().empty(), why_not());
+    StorageWorld world;
+    world.must(Verb::create, "pool/default", btrfs_pool(image_file(world), 256));
+    const std::string size = "df --output=size -m " + world.state() + "/pools/default | tail -n1 | tr -d ' '";
+    sh("truncate -s 512M " + image_file(world));
+    CHECK(seen_pool(world).size == 256 * mebibyte);
+    world.must(Verb::update, "pool/default", btrfs_pool(image_file(world), 512));
+    CHECK(seen_pool(world).size == 512 * mebibyte);
+    CHECK(sh(size) == "512");
+    sh(fmt::format("umount {}/pools/default && truncate -s 600M {}", world.state(), image_file(world)));
+    world.must(Verb::update, "pool/default", btrfs_pool(image_file(world), 600));
+    CHECK(sh(size) == "600");
+    // Less than a sector at the file's end is nobody's.
+    sh("truncate -s $((600 * 1048576 + 512)) " + image_file(world));
+    CHECK(seen_pool(world).size == 600 * mebibyte + 512);
+}
+
 TEST_CASE("a volume's size is a limit that can be raised and taken away while it is mounted") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
@@ -159,6 +228,13 @@ TEST_CASE("a volume's size is a limit that can be raised and taken away while it
     volume.size = 0;
     world.must(Verb::update, "volume/default/web", volume);
     CHECK_FALSE(std::get<Volume>(world.observe("volume/default/web")->object).size.has_value());
+
+    const std::string pool = world.state() + "/pools/default";
+    const std::string counted = "btrfs qgroup show --raw " + pool + " | grep -c ^0/";
+    CHECK(sh(counted) == "3");
+    world.must(Verb::remove, "volume/default/web", Volume{});
+    sh("btrfs subvolume sync " + pool);
+    CHECK(sh(counted) == "2");
 }
 
 TEST_CASE("a pool that is full leaves no half-made volume, and says so") {
