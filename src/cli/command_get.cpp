@@ -22,7 +22,7 @@ struct GetOptions {
     std::string format = "table";
 };
 
-constexpr std::array<std::string_view, 5> listed_kinds{"Network", "StoragePool", "Volume", "Image", "Container"};
+constexpr std::array<std::string_view, 6> listed_kinds{"Network", "StoragePool", "Volume", "Image", "Container", "Snapshot"};
 
 std::string heading(std::string column) {
     for (auto& c : column) c = c == '_' ? ' ' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
@@ -61,7 +61,8 @@ ExitCode print_stacks(Session& session) {
 ExitCode get(const GetOptions& options, const GlobalOptions& global) {
     const auto kind = options.kind.empty() ? std::optional<std::string>() : resource_kind(options.kind);
     if (!options.kind.empty() && !kind) {
-        fmt::print(stderr, "error: {} is not a kind; kinds are containers, networks, images, pools, volumes, stacks\n",
+        fmt::print(stderr,
+                   "error: {} is not a kind; kinds are containers, networks, images, pools, volumes, snapshots, stacks\n",
                    ctl::quoted(options.kind));
         return ExitCode::usage;
     }
@@ -103,7 +104,7 @@ ExitCode get(const GetOptions& options, const GlobalOptions& global) {
 void add_get_command(Program program) {
     CLI::App* command = program.app.add_subcommand("get", "List what ctl keeps on this host, as the host shows it now");
     auto options = std::make_shared<GetOptions>();
-    command->add_option("kind", options->kind, "containers, networks, images, pools, volumes or stacks");
+    command->add_option("kind", options->kind, "containers, networks, images, pools, volumes, snapshots or stacks");
     command->add_option("name", options->name, "Only this one");
     command->add_option("-o,--output", options->format, "table, wide, yaml, json, or ansible (an inventory of containers)")
         ->check(CLI::IsMember({"table", "wide", "yaml", "json", "ansible"}))

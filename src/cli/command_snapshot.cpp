@@ -13,26 +13,41 @@ namespace ctl::cli {
 namespace {
 
 struct SnapshotOptions {
-    std::string container;
+    std::string owner;
     std::string name;
+    std::string expires;
     RunOptions run;
 };
 
 using Prepare = Result<reconcile::Prepared> (*)(const reconcile::Environment&, const reconcile::SnapshotWish&,
                                                 std::stop_token);
 
+/// NAME is a container, POOL/NAME a custom volume.
+Result<model::ResourceRef> find_owner(reconcile::Journal& journal, const std::string& name) {
+    return find_resource(journal, name.find('/') == std::string::npos ? "Container" : "Volume", name);
+}
+
 ExitCode run_with(const SnapshotOptions& options, const GlobalOptions& global, Prepare prepare) {
+    const auto expiry = model::Expiry::parse(options.expires);
+    if (!options.expires.empty() && !expiry) {
+        fmt::print(stderr, "error: {} is not a time to keep something: write one such as 1w 12H\n",
+                   ctl::quoted(options.expires));
+        return ExitCode::usage;
+    }
     return run_plan(options.run, global,
                     [&](const reconcile::Environment& environment, std::stop_token stop) -> Result<reconcile::Prepared> {
-                        CTL_ASSIGN(auto container, find_resource(environment.journal, "Container", options.container));
-                        return prepare(environment, {std::move(container), options.name}, std::move(stop));
+                        reconcile::SnapshotWish wish;
+                        CTL_ASSIGN(wish.owner, find_owner(environment.journal, options.owner));
+                        wish.name = options.name;
+                        wish.expiry = expiry;
+                        return prepare(environment, wish, std::move(stop));
                     });
 }
 
-ExitCode list(const std::string& container, const GlobalOptions& global) {
+ExitCode list(const std::string& owner, const GlobalOptions& global) {
     auto session = Session::open(global);
     if (!session) return fail(session.error());
-    const auto resource = find_resource(session->journal(), "Container", container);
+    const auto resource = find_owner(session->journal(), owner);
     if (!resource) return fail(resource.error());
     const auto observation = reconcile::observe(session->drivers(), {});
     if (!observation) return fail(observation.error());
@@ -53,16 +68,16 @@ void add_run_choice(CLI::App& command, RunOptions& options) {
 }
 
 void add_list(CLI::App& parent, Program program) {
-    CLI::App* command = parent.add_subcommand("list", "List the snapshots of a container, the oldest first");
-    auto container = std::make_shared<std::string>();
-    command->add_option("container", *container, "Its name")->required();
-    command->callback([program, container] { program.exit_code = list(*container, program.options); });
+    CLI::App* command = parent.add_subcommand("list", "List the snapshots of a container or volume, the oldest first");
+    auto owner = std::make_shared<std::string>();
+    command->add_option("owner", *owner, "The container, or POOL/NAME of a custom volume")->required();
+    command->callback([program, owner] { program.exit_code = list(*owner, program.options); });
 }
 
 void add_delete(CLI::App& parent, Program program) {
     CLI::App* command = parent.add_subcommand("delete", "Delete a snapshot");
     auto options = std::make_shared<SnapshotOptions>();
-    command->add_option("container", options->container, "Its name")->required();
+    command->add_option("owner", options->owner, "The container, or POOL/NAME of a custom volume")->required();
     command->add_option("name", options->name, "The snapshot's name")->required();
     command->add_flag("-y,--yes", options->run.yes, "Don't ask");
     add_run_choice(*command, options->run);
@@ -75,19 +90,21 @@ void add_delete(CLI::App& parent, Program program) {
 
 void add_snapshot_command(Program program) {
     CLI::App* command = program.app.add_subcommand(
-        "snapshot", "Keep what a container's root disk holds now, while it runs too; list and delete what was kept");
+        "snapshot", "Keep what a container's root disk or a custom volume holds now; list and delete what was kept");
     command->require_subcommand(0, 1);
     auto options = std::make_shared<SnapshotOptions>();
     options->run.yes = true;  // it takes nothing from anyone
-    command->add_option("container", options->container, "Its name");
+    command->add_option("owner", options->owner, "The container, or POOL/NAME of a custom volume");
     command->add_option("name", options->name, "The snapshot's name [snap0, snap1, …]");
+    command->add_option("--expires", options->expires,
+                        "How long ctl watch keeps it: 1w 12H, of M, H, d, w, m, y [for ever]");
     add_run_choice(*command, options->run);
     add_list(*command, program);
     add_delete(*command, program);
     command->callback([program, command, options] {
         if (!command->get_subcommands().empty()) return;
-        if (options->container.empty()) {
-            fmt::print(stderr, "error: snapshot takes the name of a container, or list or delete\n");
+        if (options->owner.empty()) {
+            fmt::print(stderr, "error: snapshot takes the name of a container or volume, or list or delete\n");
             program.exit_code = ExitCode::usage;
             return;
         }
@@ -99,7 +116,7 @@ void add_restore_command(Program program) {
     CLI::App* command =
         program.app.add_subcommand("restore", "Put back what a snapshot holds; a container that runs is restarted");
     auto options = std::make_shared<SnapshotOptions>();
-    command->add_option("container", options->container, "Its name")->required();
+    command->add_option("owner", options->owner, "The container, or POOL/NAME of a custom volume")->required();
     command->add_option("name", options->name, "The snapshot's name")->required();
     command->add_flag("-y,--yes", options->run.yes, "Don't ask, though what the root disk holds now is lost");
     add_run_choice(*command, options->run);

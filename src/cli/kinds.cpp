@@ -32,6 +32,8 @@ constexpr std::array spellings{
     Spelling{"volumes", "Volume"},
     Spelling{"storagevolume", "Volume"},
     Spelling{"storage_volume", "Volume"},
+    Spelling{"snapshot", "Snapshot"},
+    Spelling{"snapshots", "Snapshot"},
     Spelling{"profile", "Profile"},
     Spelling{"profiles", "Profile"},
     Spelling{"stack", "Stack"},

@@ -62,14 +62,21 @@ Item network_item(const HostState& observed, const model::ObjectId& id, const mo
     return item;
 }
 
+/// "web@snap0": what it is of is a container or a volume.
+Item snapshot_item(const model::ObjectId& id, const model::Entry& entry) {
+    Item item{"Snapshot", entry.owner.name + id.name.substr(id.name.rfind('@')), entry.owner.stack, {}};
+    add_fields(item, entry.object);
+    return item;
+}
+
 struct KindSource {
     std::string_view kind;
     ObjectKind object;
 };
 
 constexpr std::array sources{KindSource{"Container", ObjectKind::container}, KindSource{"Network", ObjectKind::link},
-                             KindSource{"Image", ObjectKind::image}, KindSource{"StoragePool", ObjectKind::pool},
-                             KindSource{"Volume", ObjectKind::volume}};
+                             KindSource{"Image", ObjectKind::image},         KindSource{"StoragePool", ObjectKind::pool},
+                             KindSource{"Volume", ObjectKind::volume},       KindSource{"Snapshot", ObjectKind::snapshot}};
 
 }  // namespace
 
@@ -84,7 +91,9 @@ std::vector<Item> list_items(std::string_view kind, const HostState& observed) {
     for (const auto& source : sources) {
         if (source.kind != kind) continue;
         for (const auto& [id, entry] : observed) {
-            if (id.kind != source.object || entry.mark == model::Mark::none || entry.owner.kind != kind) continue;
+            if (id.kind != source.object || entry.mark == model::Mark::none) continue;
+            if (kind == "Snapshot") items.push_back(snapshot_item(id, entry));
+            if (entry.owner.kind != kind) continue;
             if (kind == "Container") items.push_back(container_item(observed, id, entry));
             else if (kind == "Network") items.push_back(network_item(observed, id, entry));
             else add_fields(items.emplace_back(Item{std::string(kind), id.name, entry.owner.stack, {}}), entry.object);
@@ -102,6 +111,7 @@ std::vector<std::string> columns_of(std::string_view kind, bool wide) {
         return with({"state", "ipv4", "ipv6", "image"}, {"volume", "idmap", "memory_limit", "autostart"});
     if (kind == "Network") return with({"type", "addresses", "up", "ports"}, {"parent", "mtu", "mac"});
     if (kind == "Image") return with({"type", "fingerprint"}, {"source"});
+    if (kind == "Snapshot") return {"made", "expires"};
     if (kind == "Volume") return with({"size", "mounted"}, {"idmap"});
     return with({"driver", "source"}, {"size", "mounted"});
 }

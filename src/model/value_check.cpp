@@ -11,6 +11,8 @@
 #include "model/dhcp.h"
 #include "model/ip.h"
 #include "model/limit_values.h"
+#include "model/schedule.h"
+#include "model/snapshot_name.h"
 #include "model/value_types.h"
 
 namespace ctl::model {
@@ -75,6 +77,8 @@ bool is_memory(std::string_view text) {
 bool is_swap(std::string_view text) { return parse_bool(text) || parse_size(text); }
 bool is_allowance(std::string_view text) { return parse_cpu_allowance(text).has_value(); }
 bool is_nodes(std::string_view text) { return parse_memory_nodes(text).has_value(); }
+bool is_schedule(std::string_view text) { return Schedule::parse(text).has_value(); }
+bool is_keep(std::string_view text) { return Expiry::parse(text).has_value(); }
 bool is_resource_limit(std::string_view text) { return parse_resource_limit(text).has_value(); }
 
 /// How a value type is recognised and what is said when it isn't.
@@ -124,6 +128,15 @@ const std::map<std::string_view, ValueType>& value_types() {
         {"rlimit",
          {is_resource_limit, "not a soft and a hard limit, the first no higher than the second",
           "write one such as 1024:4096, 1024 or unlimited"}},
+        {"schedule",
+         {is_schedule, "neither five fields of cron nor words such as @daily",
+          "write one such as 0 6 * * *, or @hourly, @daily, @weekly, @monthly, @yearly, @never"}},
+        {"keep",
+         {is_keep, "not a time to keep something",
+          "write numbers with M, H, d, w, m or y, such as 1w 12H, each unit once"}},
+        {"snapshot-pattern",
+         {is_snapshot_pattern, "no pattern that gives names of snapshots",
+          "use letters, digits, '-', '_', '.', %d once, and {{ creation_date|date:'2006-01-02' }}"}},
         {"mtu", {accept_mtu, "not an MTU from 1280 to 16384", "write a number such as 1500"}},
         {"vlan", {accept_vlan, "not a VLAN from 0 to 4094", "write a number such as 10"}},
         {"octal", {is_octal_mode, "not an octal mode", "write one such as 0660"}},

@@ -1,12 +1,14 @@
 #include "reconcile/snapshots.h"
 
 #include <algorithm>
-#include <charconv>
+#include <chrono>
+#include <ctime>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "diff/restore.h"
+#include "model/snapshot_name.h"
 #include "reconcile/pipeline.h"
 #include "reconcile/utc.h"
 
@@ -20,13 +22,10 @@ using model::ObjectKind;
 
 namespace {
 
-constexpr std::string_view numbered = "snap";
-constexpr std::size_t longest_name = 63;
-
-Result<ObjectId> find_root(const Prepared& prepared, const model::ResourceRef& container) {
+Result<ObjectId> find_volume(const Prepared& prepared, const model::ResourceRef& owner) {
     for (const auto& [id, entry] : prepared.recorded)
-        if (id.kind == ObjectKind::volume && entry.owner == container && prepared.observed.contains(id)) return id;
-    return Error(ErrorCode::not_found, fmt::format("the root disk of {} is not on this host", escaped(container.str())))
+        if (id.kind == ObjectKind::volume && entry.owner == owner && prepared.observed.contains(id)) return id;
+    return Error(ErrorCode::not_found, fmt::format("the files of {} are not on this host", escaped(owner.str())))
         .hint("ctl apply makes it again");
 }
 
@@ -37,28 +36,15 @@ ObjectId snapshot_id(const ObjectId& volume, const std::string& name) {
 std::string name_of(const ObjectId& snapshot) { return snapshot.name.substr(snapshot.name.rfind('@') + 1); }
 
 Status check_name(const std::string& name) {
-    const auto is_good = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-               c == '.';
-    };
-    if (!name.empty() && name.size() <= longest_name && name.front() != '.' && name.front() != '-' &&
-        std::all_of(name.begin(), name.end(), is_good))
-        return ok();
+    if (model::is_snapshot_name(name)) return ok();
     return Error(ErrorCode::invalid, fmt::format("{} can't be the name of a snapshot", ctl::quoted(name)))
-        .hint(fmt::format("use up to {} letters, digits, '-', '_' and '.'", longest_name));
+        .hint("use up to 63 letters, digits, '-', '_' and '.'");
 }
 
-/// The number after the highest that is there, as LXD counts: a name is not used twice as long as the newest is kept.
-std::string next_name(const std::vector<SnapshotLine>& there) {
-    unsigned next = 0;
-    for (const auto& line : there) {
-        if (!line.name.starts_with(numbered)) continue;
-        unsigned number = 0;
-        const char* end = line.name.data() + line.name.size();
-        const auto read = std::from_chars(line.name.data() + numbered.size(), end, number);
-        if (read.ec == std::errc() && read.ptr == end) next = std::max(next, number + 1);
-    }
-    return fmt::format("{}{}", numbered, next);
+std::string next_name(const std::string& pattern, std::time_t made, const std::vector<SnapshotLine>& there) {
+    std::vector<std::string> taken;
+    for (const auto& line : there) taken.push_back(line.name);
+    return model::name_by_pattern(pattern, made, taken);
 }
 
 Result<ObjectId> find_snapshot(const Prepared& prepared, const ObjectId& volume, const SnapshotWish& wish) {
@@ -66,8 +52,8 @@ Result<ObjectId> find_snapshot(const Prepared& prepared, const ObjectId& volume,
     const auto found = prepared.observed.find(id);
     if (found != prepared.observed.end() && found->second.mark != model::Mark::none) return id;
     return Error(ErrorCode::not_found,
-                 fmt::format("{} has no snapshot {}", escaped(wish.container.str()), ctl::quoted(wish.name)))
-        .hint(fmt::format("see: ctl snapshot list {}", escaped(wish.container.name)));
+                 fmt::format("{} has no snapshot {}", escaped(wish.owner.str()), ctl::quoted(wish.name)))
+        .hint(fmt::format("see: ctl snapshot list {}", escaped(wish.owner.name)));
 }
 
 Change restoring(const Prepared& prepared, const ObjectId& volume, const std::string& snapshot) {
@@ -98,10 +84,10 @@ std::optional<Change> restart_around(const Prepared& prepared, const ObjectId& c
 
 }  // namespace
 
-std::vector<SnapshotLine> snapshots_of(const model::HostState& observed, const model::ResourceRef& container) {
+std::vector<SnapshotLine> snapshots_of(const model::HostState& observed, const model::ResourceRef& owner) {
     std::vector<SnapshotLine> lines;
     for (const auto& [id, entry] : observed)
-        if (id.kind == ObjectKind::snapshot && entry.mark == model::Mark::complete && entry.owner == container)
+        if (id.kind == ObjectKind::snapshot && entry.mark == model::Mark::complete && entry.owner == owner)
             lines.push_back({name_of(id), std::get<model::Snapshot>(entry.object)});
     std::stable_sort(lines.begin(), lines.end(), [](const SnapshotLine& a, const SnapshotLine& b) {
         return a.snapshot.made.value_or("") < b.snapshot.made.value_or("");
@@ -111,20 +97,23 @@ std::vector<SnapshotLine> snapshots_of(const model::HostState& observed, const m
 
 Result<Prepared> prepare_snapshot(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
     if (!wish.name.empty()) CTL_TRY(check_name(wish.name));
-    CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.container.stack, std::move(stop)));
-    CTL_ASSIGN(const ObjectId volume, find_root(prepared, wish.container));
-    const auto there = snapshots_of(prepared.observed, wish.container);
-    const ObjectId id = snapshot_id(volume, wish.name.empty() ? next_name(there) : wish.name);
+    CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.owner.stack, std::move(stop)));
+    CTL_ASSIGN(const ObjectId volume, find_volume(prepared, wish.owner));
+    const auto now = environment.clock.wall();
+    const std::time_t made = std::chrono::system_clock::to_time_t(now);
+    const auto there = snapshots_of(prepared.observed, wish.owner);
+    const ObjectId id = snapshot_id(volume, wish.name.empty() ? next_name(wish.pattern, made, there) : wish.name);
     if (prepared.observed.contains(id))
         return Error(ErrorCode::conflict,
-                     fmt::format("{} has a snapshot {} already", escaped(wish.container.str()), ctl::quoted(name_of(id))))
+                     fmt::format("{} has a snapshot {} already", escaped(wish.owner.str()), ctl::quoted(name_of(id))))
             .hint("choose another name, or delete that one");
     Change change{id, Verb::create, Effect::live, {}, "asked for"};
     model::Entry entry;
     model::Snapshot snapshot;
-    snapshot.made = utc_text(environment.clock.wall());
+    snapshot.made = utc_text(now);
+    if (wish.expiry) snapshot.expires = utc_text(std::chrono::system_clock::from_time_t(wish.expiry->after(made)));
     entry.object = std::move(snapshot);
-    entry.owner = wish.container;
+    entry.owner = wish.owner;
     change.desired = std::move(entry);
     diff::Output output;
     output.changes.push_back(std::move(change));
@@ -133,8 +122,8 @@ Result<Prepared> prepare_snapshot(const Environment& environment, const Snapshot
 }
 
 Result<Prepared> prepare_snapshot_removal(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
-    CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.container.stack, std::move(stop)));
-    CTL_ASSIGN(const ObjectId volume, find_root(prepared, wish.container));
+    CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.owner.stack, std::move(stop)));
+    CTL_ASSIGN(const ObjectId volume, find_volume(prepared, wish.owner));
     CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, volume, wish));
     Change change{id, Verb::remove, Effect::live, {}, "asked for"};
     change.observed = prepared.observed.at(id);
@@ -145,12 +134,12 @@ Result<Prepared> prepare_snapshot_removal(const Environment& environment, const 
 }
 
 Result<Prepared> prepare_restore(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
-    CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.container.stack, std::move(stop)));
-    CTL_ASSIGN(const ObjectId volume, find_root(prepared, wish.container));
+    CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.owner.stack, std::move(stop)));
+    CTL_ASSIGN(const ObjectId volume, find_volume(prepared, wish.owner));
     CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, volume, wish));
     diff::Output output;
     output.changes.push_back(restoring(prepared, volume, name_of(id)));
-    if (auto restart = restart_around(prepared, {ObjectKind::container, wish.container.name}))
+    if (auto restart = restart_around(prepared, {ObjectKind::container, wish.owner.name}))
         output.changes.push_back(std::move(*restart));
     CTL_TRY(put_in_order(prepared, std::move(output)));
     return prepared;

@@ -5,21 +5,25 @@
 #include <string>
 #include <vector>
 
+#include "model/schedule.h"
 #include "reconcile/reconciler.h"
 
-// Snapshots of a container's root disk. They are asked for by hand and stand beside the manifest: no stack's record knows
-// them, so an apply neither makes nor deletes one. They go with their volume.
+// Snapshots of containers' root disks and of custom volumes. They are asked for by hand or made by a schedule
+// (scheduled_snapshots.h), and stand beside the manifest: no stack's record knows them, so an apply neither makes nor
+// deletes one. They go with their volume.
 
 namespace ctl::reconcile {
 
-/// The snapshot of a container that is meant; nothing for the name: a new one by LXD's pattern snap%d.
+/// The snapshot that is meant.
 struct SnapshotWish {
-    model::ResourceRef container;
-    std::string name;
+    model::ResourceRef owner;               ///< the container or custom volume it is of
+    std::string name;                       ///< empty: a new one by the pattern
+    std::string pattern = "snap%d";         ///< see model/snapshot_name.h
+    std::optional<model::Expiry> expiry{};  ///< of a new one; nothing: it is kept for ever
 };
 
-/// A plan that keeps what the container's root disk holds now. Errors: not_found for a container without a root disk here,
-/// conflict for a name that is taken, invalid for one that can't be, and those of prepare().
+/// A plan that keeps what the owner's files hold now. Errors: not_found where they are not on this host, conflict for a name
+/// that is taken, invalid for one that can't be, and those of prepare().
 [[nodiscard]] Result<Prepared> prepare_snapshot(const Environment& environment, const SnapshotWish& wish,
                                                 std::stop_token stop = {});
 
@@ -36,7 +40,7 @@ struct SnapshotLine {
     std::string name;
     model::Snapshot snapshot;
 };
-/// Those of the container that its stack applied and the host shows, the oldest first.
-[[nodiscard]] std::vector<SnapshotLine> snapshots_of(const model::HostState& observed, const model::ResourceRef& container);
+/// Those of the owner that the host shows, the oldest first.
+[[nodiscard]] std::vector<SnapshotLine> snapshots_of(const model::HostState& observed, const model::ResourceRef& owner);
 
 }  // namespace ctl::reconcile

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <ctime>
+#include <string_view>
 
 namespace ctl::reconcile {
 
@@ -14,6 +15,21 @@ std::string utc_text(std::chrono::system_clock::time_point time) {
     gmtime_r(&when, &parts);
     return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
                        parts.tm_hour, parts.tm_min, parts.tm_sec, (since_epoch - seconds).count());
+}
+
+std::optional<std::chrono::system_clock::time_point> parse_utc(const std::string& text) {
+    std::tm parts{};
+    const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+    if (rest == nullptr) return std::nullopt;
+    std::chrono::milliseconds more{0};
+    if (*rest == '.') {
+        const auto* dot = rest++;
+        for (long unit = 100; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10)
+            more += std::chrono::milliseconds(unit * (*rest - '0'));
+        if (rest == dot + 1) return std::nullopt;
+    }
+    if (std::string_view(rest) != "Z") return std::nullopt;
+    return std::chrono::system_clock::from_time_t(::timegm(&parts)) + more;
 }
 
 }  // namespace ctl::reconcile

@@ -16,6 +16,7 @@
 #include "reconcile/backoff.h"
 #include "reconcile/folder_watch.h"
 #include "reconcile/lock.h"
+#include "reconcile/scheduled_snapshots.h"
 
 namespace ctl::reconcile {
 
@@ -31,6 +32,7 @@ constexpr milliseconds never(std::chrono::hours(24 * 365));
 constexpr milliseconds lock_retry(500);
 constexpr int longest_settle = 10;  // times the settle time, while edits go on and on
 constexpr std::size_t findings_shown = 20;
+constexpr const char* snapshot_work = "snapshots";
 
 /// Requests a stop as soon as a descriptor becomes readable, so that a run in progress hears of it.
 class StopWatcher {
@@ -85,7 +87,8 @@ public:
           stop_fd_(stop_fd),
           stop_(std::move(stop)),
           failures_({options.first_retry, options.last_retry, 0, never}),
-          repairs_({options.first_retry, options.last_retry, repairs_before_pause, fight_quiet}) {}
+          repairs_({options.first_retry, options.last_retry, repairs_before_pause, fight_quiet}),
+          snapshot_failures_({options.first_retry, options.last_retry, 0, never}) {}
 
     Status run() {
         CTL_TRY(listen(stop_fd_));
@@ -141,7 +144,7 @@ private:
 
     int wait_milliseconds() const {
         Time next = resync_at_;
-        for (const auto& timer : {reload_at_, host_at_, retry_at_})
+        for (const auto& timer : {reload_at_, host_at_, retry_at_, snapshots_at_})
             if (timer) next = std::min(next, *timer);
         const auto left = std::chrono::ceil<milliseconds>(next - environment_.clock.now());
         return static_cast<int>(std::clamp<milliseconds::rep>(left.count(), 0, 3'600'000));
@@ -171,7 +174,7 @@ private:
         const auto due = [&](const std::optional<Time>& timer) { return timer && *timer <= now; };
         const bool reload = due(reload_at_);
         if (reload) load_revision();
-        if (reload || due(host_at_) || due(retry_at_) || resync_at_ <= now) return reconcile();
+        if (reload || due(host_at_) || due(retry_at_) || due(snapshots_at_) || resync_at_ <= now) return reconcile();
         return ok();
     }
 
@@ -236,8 +239,9 @@ private:
         if (!prepared->is_applicable()) return refused(prepared->diagnostics);
         tell_held_back(*prepared);
         if (!options_.allow_data_loss && needs_confirmation(prepared->plan))
-            return failed(signature_of(prepared->plan), "the plan deletes or replaces data; use --yes if that is meant");
-        apply_now(*prepared);
+            failed(signature_of(prepared->plan), "the plan deletes or replaces data; use --yes if that is meant");
+        else apply_now(*prepared);
+        if (!stop_.stop_requested()) keep_snapshots(prepared->observed);
     }
 
     void refused(const Diagnostics& findings) {
@@ -265,6 +269,47 @@ private:
         repairs_.tried(signature, environment_.clock.now());
         // One more look: it takes in what our own changes made the drivers say, and finds nothing if all is well.
         host_at_ = environment_.clock.now() + options_.coalesce;
+    }
+
+    // ---- snapshots
+
+    void keep_snapshots(const model::HostState& observed) {
+        const auto now = environment_.clock.now();
+        const auto due = snapshots_.due(*stack_, observed, environment_.clock.wall());
+        snapshots_at_.reset();
+        // Not farther ahead than the next look at everything, for the clock on the wall may be set.
+        if (due.next) snapshots_at_ = std::min(resync_at_, now + (*due.next - environment_.clock.wall()));
+        if (due.to_make.empty() && due.expired.empty()) return;
+        const auto earliest = snapshot_failures_.earliest(snapshot_work);
+        bool all_well = earliest <= now;
+        if (all_well) {
+            for (const auto& wish : due.expired) all_well &= change_snapshot(prepare_snapshot_removal, wish);
+            for (const auto& wish : due.to_make)
+                if (change_snapshot(prepare_snapshot, wish)) snapshots_.made(wish.owner, environment_.clock.wall());
+                else all_well = false;
+            if (all_well) return snapshot_failures_.reset();
+            snapshot_failures_.tried(snapshot_work, now);
+        }
+        snapshots_at_ = snapshot_failures_.earliest(snapshot_work);
+    }
+
+    template <typename Prepare>
+    bool change_snapshot(const Prepare& prepare_change, const SnapshotWish& wish) {
+        const auto outcome = [&]() -> Result<std::string> {
+            CTL_ASSIGN(const auto prepared, prepare_change(environment_, wish, stop_));
+            CTL_ASSIGN(const auto report, apply(environment_, prepared, {options_.command, options_.execute}, stop_));
+            if (!report.succeeded()) return Error(ErrorCode::io, what_failed(report));
+            return prepared.plan.changes.front().id.str();
+        }();
+        if (outcome) {
+            say(LogLevel::info,
+                fmt::format("{} {}", wish.name.empty() ? "made" : "deleted, for it has expired:", escaped(*outcome)));
+            return true;
+        }
+        const auto line = outcome.error().str();
+        say(LogLevel::error, line);
+        note(stack_->name, "snapshot_failed", line);
+        return false;
     }
 
     static std::string what_failed(const RunReport& report) {
@@ -315,9 +360,12 @@ private:
     std::map<int, drivers::Driver*> sources_;
     Backoff failures_;
     Backoff repairs_;
+    Backoff snapshot_failures_;
+    ScheduledSnapshots snapshots_;
     std::optional<Time> reload_at_;
     std::optional<Time> host_at_;
     std::optional<Time> retry_at_;
+    std::optional<Time> snapshots_at_;
     Time resync_at_;
     Time first_edit_;
     bool stopping_ = false;
