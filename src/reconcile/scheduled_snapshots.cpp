@@ -87,7 +87,8 @@ DueSnapshots ScheduledSnapshots::due(const model::resource::Stack& stack, const 
     std::map<model::ResourceRef, std::time_t> since;
     for (const auto& wanted : snapshot_schedules(stack)) {
         const auto known = since_.find(wanted.owner);
-        std::time_t from = known != since_.end() ? known->second : newest(observed, wanted.owner).value_or(seconds);
+        const auto last = newest(observed, wanted.owner);
+        std::time_t from = known == since_.end() ? last.value_or(seconds) : std::max(known->second, last.value_or(0));
         auto when = wanted.schedule.next(std::min(from, seconds));
         if (when && *when <= seconds) {
             if (wanted.when_stopped || !is_stopped(observed, wanted.owner))

@@ -306,6 +306,7 @@ private:
                 fmt::format("{} {}", wish.name.empty() ? "made" : "deleted, for it has expired:", escaped(*outcome)));
             return true;
         }
+        if (stop_.stop_requested()) return false;
         const auto line = outcome.error().str();
         say(LogLevel::error, line);
         note(stack_->name, "snapshot_failed", line);

@@ -84,6 +84,9 @@ TEST_CASE("a container without snapshots is due from when it was first seen on, 
     due = schedule.due(stack, host, at("11:02"));
     CHECK(due.to_make.empty());
     CHECK(text_of(due.next) == "12:00");
+    // One that is made by hand counts.
+    show_snapshot(host, "mine", at("12:00"));
+    CHECK(schedule.due(stack, host, at("12:01")).to_make.empty());
 }
 
 TEST_CASE("a time at which nobody watched is made up for once") {
