@@ -2,6 +2,8 @@
 
 #include "base/text.h"
 #include "model/lowering.h"
+#include "model/pool_options.h"
+#include "model/pool_sizes.h"
 #include "model/value_types.h"
 
 // Pools, volumes, and the disks of containers that are volumes.
@@ -22,7 +24,9 @@ std::string pool_path(const Lowering& lowering, std::string_view name) {
 
 std::string pool_source(const Lowering& lowering, const resource::StoragePool& pool) {
     if (pool.driver.text == "dir") return pool_path(lowering, pool.name.text);
-    if (const Value* source = find_value(pool.config, "source")) return absolute_path(*source, lowering.layout);
+    const Value* source = find_value(pool.config, "source");
+    if (source != nullptr && has_named_source(pool)) return source->text;
+    if (source != nullptr) return absolute_path(*source, lowering.layout);
     return fmt::format("{}/disks/{}.img", lowering.layout.state_dir, pool.name.text);
 }
 
@@ -35,10 +39,12 @@ const Value* volume_value(const Lowering& lowering, const Value* own, std::strin
 
 void lower_size(const Lowering& lowering, const Value* own, std::string_view pool, Volume& volume, Entry& entry) {
     const Value* size = volume_value(lowering, own, pool, "size");
-    if (size == nullptr) return;
-    const auto bytes = parse_size(size->text);
+    const auto bytes = size != nullptr ? parse_size(size->text) : std::nullopt;
     if (bytes && *bytes != 0) volume.size = *bytes;
-    entry.places["size"] = size->where;
+    if (size != nullptr) entry.places["size"] = size->where;
+    const auto declared = lowering.pools.find(pool);
+    if (declared != lowering.pools.end() && has_block_volumes(*declared->second))
+        volume.size = whole_extents(volume.size.value_or(default_block_volume));
 }
 
 bool is_unmapped(const Lowering& lowering, const resource::Volume& volume) {
@@ -77,7 +83,9 @@ void lower_pool(Lowering& lowering, const resource::StoragePool& pool) {
         object.mount_options = options->text;
         entry.places["mount_options"] = options->where;
     }
-    if (bool_value(pool.config, "source.wipe", false)) object.options.emplace().emplace("source.wipe", "true");
+    auto options = pool_options(pool);
+    if (bool_value(pool.config, "source.wipe", false)) options.emplace("source.wipe", "true");
+    if (!options.empty()) object.options = std::move(options);
     entry.object = std::move(object);
 }
 

@@ -235,6 +235,7 @@ void validate(const resource::Stack& stack, Diagnostics& diagnostics) {
     validate_acls(validation);
     validate_forwards(validation);
     validate_images(validation);
+    validate_pools(validation);
     validate_volumes(validation);
     validate_containers(validation);
 }

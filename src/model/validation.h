@@ -115,6 +115,8 @@ void validate_nic_vlans(Validation& validation, const std::string& device_name, 
 void validate_nic_security(Validation& validation, const std::string& device_name, const resource::Device& device);
 /// A device of type unix-char or unix-block.
 void validate_unix_device(Validation& validation, const std::string& device_name, const resource::Device& device);
+/// Names that the tools of pools take, and keys that exclude each other.
+void validate_pools(Validation& validation);
 /// Custom volumes, and what pools can't do for what is in them.
 void validate_volumes(Validation& validation);
 void validate_disk(Validation& validation, const std::string& device_name, const resource::Device& device);

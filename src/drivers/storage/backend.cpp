@@ -1,5 +1,6 @@
 #include "drivers/storage/backend.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "base/text.h"
 #include "base/tree.h"
 #include "drivers/storage/btrfs.h"
+#include "drivers/storage/mounts.h"
 
 namespace ctl::drivers::storage {
 
@@ -23,23 +25,23 @@ public:
     Status check_directory(const std::string&) const override { return ok(); }
 
     bool clones_trees() const override { return false; }
-    Status make_tree(int parent, const std::string& name) const override {
+    Status make_tree(int parent, const std::string& name, std::int64_t) const override {
         if (::mkdirat(parent, name.c_str(), 0700) != 0)
             return system_error(errno, fmt::format("make directory {}", ctl::quoted(name)));
         return ok();
     }
-    Status clone_tree(int, int, const std::string&) const override {
+    Status clone_tree(const Tree&, int, const std::string&) const override {
         return Error(ErrorCode::unsupported, "directories can't be cloned");
     }
-    Status seal_tree(int) const override { return ok(); }
+    Status seal_tree(const Tree&) const override { return ok(); }
     Status remove_tree(int parent, const std::string& name) const override { return ctl::remove_tree(parent, name); }
 
-    Status limit_tree(int, std::int64_t bytes) const override {
+    Status limit_tree(const Tree&, std::int64_t bytes) const override {
         if (bytes == 0) return ok();
         return Error(ErrorCode::unsupported, "a pool of the driver dir can't limit a volume's size")
             .hint("remove size, or use a pool of the driver btrfs");
     }
-    Result<std::optional<std::int64_t>> limit_of_tree(int) const override { return std::optional<std::int64_t>(); }
+    Result<std::optional<std::int64_t>> limit_of_tree(const Tree&) const override { return std::optional<std::int64_t>(); }
 };
 
 /// A file system that is built in or whose module can be loaded: the kernel loads it when it is first mounted.
@@ -71,20 +73,36 @@ public:
     }
 
     bool clones_trees() const override { return true; }
-    Status make_tree(int parent, const std::string& name) const override { return make_subvolume(parent, name); }
-    Status clone_tree(int tree, int parent, const std::string& name) const override {
-        return snapshot_subvolume(tree, parent, name, false);
+    Status make_tree(int parent, const std::string& name, std::int64_t) const override {
+        return make_subvolume(parent, name);
     }
-    Status seal_tree(int tree) const override { return set_read_only(tree, true); }
+    Status clone_tree(const Tree& tree, int parent, const std::string& name) const override {
+        return snapshot_subvolume(tree.directory.get(), parent, name, false);
+    }
+    Status seal_tree(const Tree& tree) const override { return set_read_only(tree.directory.get(), true); }
     Status remove_tree(int parent, const std::string& name) const override {
         return is_subvolume(parent, name) ? delete_subvolume(parent, name) : ctl::remove_tree(parent, name);
     }
 
-    Status limit_tree(int tree, std::int64_t bytes) const override { return limit_subvolume(tree, bytes); }
-    Result<std::optional<std::int64_t>> limit_of_tree(int tree) const override { return limit_of_subvolume(tree); }
+    Status limit_tree(const Tree& tree, std::int64_t bytes) const override {
+        return limit_subvolume(tree.directory.get(), bytes);
+    }
+    Result<std::optional<std::int64_t>> limit_of_tree(const Tree& tree) const override {
+        return limit_of_subvolume(tree.directory.get());
+    }
 };
 
 }  // namespace
+
+Result<Tree> Backend::open_tree(int parent, const std::string& name) const {
+    CTL_ASSIGN(Fd directory, open_beneath(parent, name, O_RDONLY | O_DIRECTORY));
+    return Tree{std::move(directory), ""};
+}
+
+Result<Fd> Backend::mount_tree(int parent, const std::string& name, std::optional<int> user_namespace) const {
+    CTL_ASSIGN(const Tree tree, open_tree(parent, name));
+    return clone_mount(tree.directory.get(), user_namespace);
+}
 
 Result<const Backend*> find_backend(std::string_view driver) {
     static const DirBackend dir;
@@ -92,7 +110,7 @@ Result<const Backend*> find_backend(std::string_view driver) {
     if (driver == "dir") return &dir;
     if (driver == "btrfs") return &btrfs;
     return Error(ErrorCode::unsupported, fmt::format("storage driver {} is not supported", ctl::quoted(driver)))
-        .hint("use driver: dir or driver: btrfs");
+        .hint("use driver: dir, btrfs or lvm");
 }
 
 }  // namespace ctl::drivers::storage

@@ -79,6 +79,12 @@ Result<Fd> make_overlay_mount(const VolumePlace& place, const std::string& path,
     return overlay_with_shifted_image(path + "/lower", view, parts);
 }
 
+/// Bytes of file content in an image; 0 for none.
+std::int64_t image_size(const std::string& state_dir, const std::string& image) {
+    const auto record = image.empty() ? Error(ErrorCode::not_found, "") : read_image_record(state_dir, image);
+    return record ? record->size : 0;
+}
+
 Status sync_file_system(int fd) { return ::syncfs(fd) == 0 ? ok() : Status(system_error(errno, "sync")); }
 
 /// The tree data/ with the ids of the image.
@@ -86,11 +92,12 @@ Status make_data(const VolumePlace& place, const Backend& backend, const std::st
     CTL_ASSIGN(const Fd directory, open_directory(path));
     if (record.method == "clone") {
         CTL_ASSIGN(const Fd image, open_image(place, record));
-        CTL_ASSIGN(const Fd tree, pool_image(place, backend, record.fingerprint, image.get()));
-        return backend.clone_tree(tree.get(), directory.get(), "data");
+        CTL_ASSIGN(const Tree tree, pool_image(place, backend, record, image.get()));
+        return backend.clone_tree(tree, directory.get(), "data");
     }
-    CTL_TRY(backend.make_tree(directory.get(), "data"));
-    if (::fchmodat(directory.get(), "data", record.image.empty() ? 0711 : 0700, 0) != 0)
+    CTL_TRY(backend.make_tree(directory.get(), "data", image_size(place.state_dir, record.image)));
+    CTL_ASSIGN(const Tree tree, backend.open_tree(directory.get(), "data"));
+    if (::fchmod(tree.directory.get(), record.image.empty() ? 0711 : 0700) != 0)
         return system_error(errno, "change the mode of data");
     return ok();
 }
@@ -99,10 +106,11 @@ Status make_data(const VolumePlace& place, const Backend& backend, const std::st
 Status fill_data(const VolumePlace& place, const Backend& backend, const std::string& path, VolumeRecord& record,
                  UserNamespaces& namespaces) {
     CTL_TRY(make_data(place, backend, path, record));
-    CTL_ASSIGN(const Fd data, open_directory(path + "/data"));
+    CTL_ASSIGN(const Tree tree, open_writable_tree(backend, path, record));
+    const Fd& data = tree.directory;
     record.disk_idmap = "none";
     CopyOptions options;
-    if (auto view = make_root_mount(place, path, record, namespaces); !view) {
+    if (auto view = make_root_mount(place, backend, path, record, namespaces); !view) {
         if (view.error().code() != ErrorCode::unsupported) return std::move(view).error();
         CTL_ASSIGN(const auto map, IdMap::parse(record.idmap));
         CTL_ASSIGN(options.shift, shift_between(std::nullopt, map));
@@ -118,8 +126,11 @@ Status fill_data(const VolumePlace& place, const Backend& backend, const std::st
 
 }  // namespace
 
-std::string writable_tree(const std::string& path, const VolumeRecord& record) {
-    return path + (record.method == "overlay" ? "/upper" : "/data");
+std::string writable_tree(const VolumeRecord& record) { return record.method == "overlay" ? "upper" : "data"; }
+
+Result<Tree> open_writable_tree(const Backend& backend, const std::string& path, const VolumeRecord& record) {
+    CTL_ASSIGN(const Fd directory, open_directory(path));
+    return backend.open_tree(directory.get(), writable_tree(record));
 }
 
 std::string preferred_method(const VolumePlace& place, const std::string& image) {
@@ -140,16 +151,16 @@ Result<Fd> fill_volume(const VolumePlace& place, const Backend& backend, const s
     } else {
         CTL_TRY(fill_data(place, backend, path, record, namespaces));
     }
-    return make_root_mount(place, path, record, namespaces);
+    return make_root_mount(place, backend, path, record, namespaces);
 }
 
-Result<Fd> make_root_mount(const VolumePlace& place, const std::string& path, const VolumeRecord& record,
-                           UserNamespaces& namespaces) {
+Result<Fd> make_root_mount(const VolumePlace& place, const Backend& backend, const std::string& path,
+                           const VolumeRecord& record, UserNamespaces& namespaces) {
     if (record.method == "overlay") return make_overlay_mount(place, path, record, namespaces);
-    CTL_ASSIGN(const Fd data, open_directory(path + "/data"));
-    if (record.idmap == record.disk_idmap) return clone_mount(data.get(), std::nullopt);
+    CTL_ASSIGN(const Fd directory, open_directory(path));
+    if (record.idmap == record.disk_idmap) return backend.mount_tree(directory.get(), "data", std::nullopt);
     CTL_ASSIGN(const auto user_namespace, namespaces.get(record.idmap));
-    return clone_mount(data.get(), user_namespace->get());
+    return backend.mount_tree(directory.get(), "data", user_namespace->get());
 }
 
 }  // namespace ctl::drivers::storage

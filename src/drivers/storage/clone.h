@@ -20,10 +20,12 @@ namespace ctl::drivers::storage {
                                      VolumeRecord& record, UserNamespaces& namespaces);
 
 /// The mount for rootfs/ of a filled volume, attached nowhere yet.
-[[nodiscard]] Result<Fd> make_root_mount(const VolumePlace& place, const std::string& path, const VolumeRecord& record,
-                                         UserNamespaces& namespaces);
+[[nodiscard]] Result<Fd> make_root_mount(const VolumePlace& place, const Backend& backend, const std::string& path,
+                                         const VolumeRecord& record, UserNamespaces& namespaces);
 
-/// The directory below `path` that holds what the container writes.
-[[nodiscard]] std::string writable_tree(const std::string& path, const VolumeRecord& record);
+/// What in the volume's directory holds what the container writes.
+[[nodiscard]] std::string writable_tree(const VolumeRecord& record);
+/// The same, opened; `path` is the volume's directory.
+[[nodiscard]] Result<Tree> open_writable_tree(const Backend& backend, const std::string& path, const VolumeRecord& record);
 
 }  // namespace ctl::drivers::storage

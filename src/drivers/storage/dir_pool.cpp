@@ -22,6 +22,7 @@
 #include "drivers/storage/pool_images.h"
 #include "drivers/storage/pool_place.h"
 #include "drivers/storage/snapshot.h"
+#include "drivers/storage/store_pool.h"
 #include "drivers/storage/volume.h"
 
 namespace ctl::drivers::storage {
@@ -184,6 +185,26 @@ Status settle_directory(const std::string& directory, const std::string& name, c
     return make_directories(directory + "/containers");
 }
 
+/// A pool of ours whose trees are in a store.
+Result<model::Entry> observe_store_pool(const std::string& state_dir, const std::string& name, const PoolMark& mark) {
+    model::Entry entry;
+    auto pool = observe_store(state_dir, name);
+    if (!pool && pool.error().code() != ErrorCode::not_found) return std::move(pool).error();
+    if (!pool) {
+        // An interrupted run had not begun with the store.
+        pool = model::Pool{};
+        pool->driver = mark.driver;
+        pool->mounted = false;
+    }
+    entry.object = *std::move(pool);
+    if (const auto owner = read_mark(mark.mark, pool_id(name))) {
+        const bool is_whole = is_store_ready(state_dir, name) && has_containers(place_of(state_dir, name));
+        entry.mark = is_whole ? model::Mark::complete : model::Mark::begun;
+        entry.owner = *owner;
+    }
+    return entry;
+}
+
 /// True for a pool that has, or shall have, a file system of its own.
 bool is_on_disk(const std::string& state_dir, const model::Pool& pool, const std::string& name) {
     return driver_of(pool) != "dir" && (has_disk(state_dir, name) || is_disk_source(*pool.source));
@@ -224,6 +245,11 @@ Result<model::HostState> observe_pools(const std::string& state_dir) {
         if (!is_plain_name(name) || state.contains(pool_id(name))) continue;
         const std::string source = source_at(place_of(state_dir, name));
         if (source.empty()) continue;
+        if (const auto mark = read_pool_mark(source); mark && is_store_driver(mark->driver)) {
+            CTL_ASSIGN(model::Entry entry, observe_store_pool(state_dir, name, *mark));
+            state.emplace(pool_id(name), std::move(entry));
+            continue;
+        }
         model::Entry entry;
         model::Pool pool;
         pool.source = source;
@@ -246,6 +272,12 @@ Result<model::HostState> observe_pools(const std::string& state_dir) {
 
 Status check_pool(const std::string& state_dir, const model::Entry& wanted, const std::string& name) {
     const auto& pool = std::get<model::Pool>(wanted.object);
+    if (is_store_driver(driver_of(pool))) {
+        const std::string place = place_of(state_dir, name);
+        CTL_TRY(check_place(place, place));
+        if (!source_at(place).empty()) CTL_TRY(check_unclaimed(place, name, wanted.owner));
+        return check_store(state_dir, pool, name);
+    }
     CTL_TRY(check_source(pool));
     CTL_ASSIGN(const Backend* backend, find_backend(driver_of(pool)));
     CTL_TRY(backend->check_host());
@@ -270,11 +302,17 @@ Status check_pool(const std::string& state_dir, const model::Entry& wanted, cons
 
 Status create_pool(const std::string& state_dir, const model::Entry& wanted, const std::string& name) {
     const auto& pool = std::get<model::Pool>(wanted.object);
-    CTL_TRY(check_source(pool));
-    CTL_ASSIGN(const Backend* backend, find_backend(driver_of(pool)));
     const std::string place = place_of(state_dir, name);
     const PoolMark mark{make_mark(wanted.owner, pool_id(name)), false, driver_of(pool)};
     CTL_TRY(make_directories(state_dir + "/pools"));
+    if (is_store_driver(mark.driver)) {
+        if (source_at(place).empty()) CTL_TRY(make_source(place, {mark.mark, true, mark.driver}));
+        CTL_TRY(check_unclaimed(place, name, wanted.owner));
+        CTL_TRY(open_store(state_dir, pool, name));
+        return settle_directory(place, name, wanted.owner, mark);
+    }
+    CTL_TRY(check_source(pool));
+    CTL_ASSIGN(const Backend* backend, find_backend(driver_of(pool)));
     if (is_on_disk(state_dir, pool, name)) {
         CTL_TRY(open_disk(state_dir, wanted, name));
         CTL_TRY(settle_directory(place, name, wanted.owner, mark));
@@ -297,7 +335,8 @@ Status mark_pool(const std::string& state_dir, const std::string& name, const mo
 
 Result<const Backend*> backend_of(const std::string& state_dir, const std::string& name) {
     const auto mark = read_pool_mark(place_of(state_dir, name));
-    if (mark && read_mark(mark->mark, pool_id(name))) return find_backend(mark->driver);
+    if (mark && read_mark(mark->mark, pool_id(name)))
+        return is_store_driver(mark->driver) ? store_backend(state_dir, name) : find_backend(mark->driver);
     return Error(ErrorCode::not_found, fmt::format("there is no storage pool {}", ctl::quoted(name)));
 }
 
@@ -330,10 +369,13 @@ Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner
         const auto found = read_mark(mark->mark, pool_id(name));
         if (!found || *found != owner)
             return Error(ErrorCode::conflict, fmt::format("pool at {} is not ours", ctl::quoted(source)));
-        CTL_ASSIGN(const Backend* backend, find_backend(mark->driver));
-        CTL_TRY(sweep_pool(state_dir, name, *backend));
+        const auto backend = backend_of(state_dir, name);
+        // One that was begun and has no store yet has no volumes either.
+        if (!backend && backend.error().code() != ErrorCode::not_found) return backend.error();
+        if (backend) CTL_TRY(sweep_pool(state_dir, name, **backend));
         for (const auto* section : sections) CTL_TRY(remove_volume_section(source, section));
-        CTL_TRY(remove_images(state_dir, name, *backend));
+        if (backend) CTL_TRY(remove_images(state_dir, name, **backend));
+        if (is_store_driver(mark->driver)) CTL_TRY(remove_store(state_dir, name));
         if (!on_disk) CTL_TRY(drop_source(source, *mark));
     }
     if (on_disk && !mark && !is_disk_lost(state_dir, name))

@@ -93,14 +93,6 @@ Status make_file_system(const std::string& source, const std::string& name, cons
     return run_tool(argv);
 }
 
-/// A fifth of what is free, but 5 GiB at least and 30 at most: blocks are taken only when something is written to them.
-std::int64_t default_size(const std::string& directory) {
-    struct statvfs space {};
-    if (::statvfs(directory.c_str(), &space) != 0) return 5 * gibibyte;
-    const auto free = static_cast<std::int64_t>(std::uint64_t{space.f_bavail} * space.f_frsize);
-    return std::clamp(free / 5, 5 * gibibyte, 30 * gibibyte);
-}
-
 /// The loop file appears with its file system in it.
 Status make_loop_file(const std::string& name, const DiskRecord& record, std::optional<std::int64_t> size) {
     const fs::path path(record.source);
@@ -110,7 +102,7 @@ Status make_loop_file(const std::string& name, const DiskRecord& record, std::op
     auto made = [&]() -> Status {
         const Fd file(::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
         if (!file) return system_error(errno, fmt::format("create {}", ctl::quoted(aside)));
-        if (::ftruncate(file.get(), size.value_or(default_size(path.parent_path().native()))) != 0)
+        if (::ftruncate(file.get(), size.value_or(default_file_size(path.parent_path().native()))) != 0)
             return system_error(errno, fmt::format("size {}", ctl::quoted(aside)));
         CTL_TRY(make_file_system(aside, name, record));
         if (::fsync(file.get()) != 0) return system_error(errno, fmt::format("write {}", ctl::quoted(aside)));
@@ -277,6 +269,14 @@ Status wipe_signature(const std::string& device) {
 }
 
 }  // namespace
+
+/// A fifth of what is free, but 5 GiB at least and 30 at most: blocks are taken only when something is written to them.
+std::int64_t default_file_size(const std::string& directory) {
+    struct statvfs space {};
+    if (::statvfs(directory.c_str(), &space) != 0) return 5 * gibibyte;
+    const auto free = static_cast<std::int64_t>(std::uint64_t{space.f_bavail} * space.f_frsize);
+    return std::clamp(free / 5, 5 * gibibyte, 30 * gibibyte);
+}
 
 bool is_disk_source(const std::string& source) { return kind_of_source(source) != SourceKind::other; }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ namespace ctl::drivers::storage {
 [[nodiscard]] bool is_disk_source(const std::string& source);
 /// True when the pool was begun as one on a disk.
 [[nodiscard]] bool has_disk(const std::string& state_dir, const std::string& name);
+/// Bytes of a file in a directory for a pool that says none.
+[[nodiscard]] std::int64_t default_file_size(const std::string& directory);
 /// Names of all pools on disks, mounted or not; sorted.
 [[nodiscard]] Result<std::vector<std::string>> disk_names(const std::string& state_dir);
 

@@ -41,6 +41,7 @@ public:
     [[nodiscard]] bool drain(int) override { return false; }
 
 private:
+    Status check_size(const storage::VolumePlace& place, const Change& change);
     Status apply_one(const Change& change);
     Status apply_pool(const Change& change);
     Status apply_volume(const Change& change);
@@ -51,7 +52,7 @@ private:
     std::string state_dir_;
     storage::UserNamespaces namespaces_;
     DriverInfo info_{"storage",
-                     "storage pools, volumes and their snapshots, in directories and on btrfs",
+                     "storage pools, volumes and their snapshots, in directories, on btrfs and lvm",
                      {ObjectKind::pool, ObjectKind::volume, ObjectKind::snapshot}};
 };
 
@@ -78,6 +79,13 @@ Result<model::HostState> StorageDriver::observe(const Interest& interest, std::s
     return found;
 }
 
+Status StorageDriver::check_size(const storage::VolumePlace& place, const Change& change) {
+    const auto from = std::get<model::Volume>(change.observed->object).size;
+    const auto to = std::get<model::Volume>(change.desired->object).size;
+    const auto backend = storage::backend_of(state_dir_, place.pool);
+    return backend && from && to ? (*backend)->check_limit(*from, *to) : ok();
+}
+
 std::vector<Error> StorageDriver::preflight(std::span<const Change> changes) {
     std::vector<Error> errors;
     for (const auto& change : changes) {
@@ -95,6 +103,8 @@ std::vector<Error> StorageDriver::preflight(std::span<const Change> changes) {
                     outcome = place.error();
             } else if (const auto place = storage::VolumePlace::parse(state_dir_, change.id.name); !place) {
                 outcome = place.error();
+            } else if (change.observed) {
+                outcome = check_size(*place, change);
             }
         }
         if (!outcome) errors.push_back(diff::refusal(std::move(outcome).error(), change));

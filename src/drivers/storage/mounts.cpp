@@ -48,13 +48,17 @@ Result<std::vector<std::string>> mount_points_below(const std::string& path) {
 Result<Fd> clone_mount(int directory, std::optional<int> user_namespace) {
     Fd mount(::open_tree(directory, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
     if (!mount) return mount_error(errno, "clone mount");
-    if (!user_namespace) return mount;
+    if (user_namespace) CTL_TRY(map_ids(mount, *user_namespace));
+    return mount;
+}
+
+Status map_ids(const Fd& mount, int user_namespace) {
     mount_attr attributes{};
     attributes.attr_set = MOUNT_ATTR_IDMAP;
-    attributes.userns_fd = static_cast<std::uint64_t>(*user_namespace);
+    attributes.userns_fd = static_cast<std::uint64_t>(user_namespace);
     if (::mount_setattr(mount.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
         return mount_error(errno, "map the ids of a mount");
-    return mount;
+    return ok();
 }
 
 Result<Fd> make_overlay(const OverlayParts& parts) {

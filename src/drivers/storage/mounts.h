@@ -12,6 +12,9 @@ namespace ctl::drivers::storage {
 /// namespace, if one is given. Errors: unsupported when the kernel or file system has no idmapped mounts.
 [[nodiscard]] Result<Fd> clone_mount(int directory, std::optional<int> user_namespace);
 
+/// Lets the ids of a mount that is attached nowhere be seen through a user namespace. Errors: as clone_mount().
+[[nodiscard]] Status map_ids(const Fd& mount, int user_namespace);
+
 /// Directories that make up an overlay.
 struct OverlayParts {
     int lower;

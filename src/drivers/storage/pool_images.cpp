@@ -34,18 +34,18 @@ Result<Fd> lock_images(int directory) {
     return fd;
 }
 
-Status copy_image(int directory, const Backend& backend, const std::string& fingerprint, int image) {
+Status copy_image(int directory, const Backend& backend, const std::string& fingerprint, std::int64_t content, int image) {
     const std::string aside = fmt::format("{}{}", aside_prefix, fingerprint);
     CTL_TRY(backend.remove_tree(directory, aside));
     auto copied = [&]() -> Status {
-        CTL_TRY(backend.make_tree(directory, aside));
-        CTL_ASSIGN(const Fd tree, open_beneath(directory, aside, O_RDONLY | O_DIRECTORY));
-        CTL_ASSIGN(const CopyTotals totals, copy_tree(image, tree.get(), {}));
+        CTL_TRY(backend.make_tree(directory, aside, content));
+        CTL_ASSIGN(const Tree tree, backend.open_tree(directory, aside));
+        CTL_ASSIGN(const CopyTotals totals, copy_tree(image, tree.directory.get(), {}));
         static_cast<void>(totals);
-        if (::syncfs(tree.get()) != 0) return system_error(errno, "write the image");
+        if (::syncfs(tree.directory.get()) != 0) return system_error(errno, "write the image");
         if (::renameat(directory, aside.c_str(), directory, fingerprint.c_str()) != 0)
             return system_error(errno, fmt::format("rename {}", ctl::quoted(aside)));
-        return backend.seal_tree(tree.get());
+        return backend.seal_tree(tree);
     }();
     if (!copied) static_cast<void>(backend.remove_tree(directory, aside).has_value());
     return copied;
@@ -75,18 +75,20 @@ Result<std::set<std::string>> used_fingerprints(const std::string& state_dir, co
 
 }  // namespace
 
-Result<Fd> pool_image(const VolumePlace& place, const Backend& backend, const std::string& fingerprint, int image) {
+Result<Tree> pool_image(const VolumePlace& place, const Backend& backend, const VolumeRecord& record, int image) {
+    const std::string& fingerprint = record.fingerprint;
     const std::string path = images_dir(place.state_dir, place.pool);
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
         return system_error(errno, fmt::format("make directory {}", ctl::quoted(path)));
     CTL_ASSIGN(const Fd directory, open_directory(path));
     // Held by whoever copies: all others who want the same image wait for it instead of copying it too.
     CTL_ASSIGN(const Fd lock, lock_images(directory.get()));
-    if (::faccessat(directory.get(), fingerprint.c_str(), F_OK, 0) != 0) {
-        auto copied = copy_image(directory.get(), backend, fingerprint, image);
+    if (::faccessat(directory.get(), fingerprint.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
+        CTL_ASSIGN(const ImageRecord known, read_image_record(place.state_dir, record.image));
+        auto copied = copy_image(directory.get(), backend, fingerprint, known.size, image);
         if (!copied) return std::move(copied).error().while_("copying the image to the pool");
     }
-    return open_beneath(directory.get(), fingerprint, O_RDONLY | O_DIRECTORY);
+    return backend.open_tree(directory.get(), fingerprint);
 }
 
 Status remove_unused_images(const std::string& state_dir, const std::string& pool, const Backend& backend) {

@@ -16,8 +16,8 @@
 namespace ctl::drivers::storage {
 
 /// The pool's copy of an image's root filesystem, made from `image` unless it is there.
-[[nodiscard]] Result<Fd> pool_image(const VolumePlace& place, const Backend& backend, const std::string& fingerprint,
-                                    int image);
+[[nodiscard]] Result<Tree> pool_image(const VolumePlace& place, const Backend& backend, const VolumeRecord& record,
+                                      int image);
 
 /// Deletes the copies that no volume of the pool was made from and no image has any more.
 [[nodiscard]] Status remove_unused_images(const std::string& state_dir, const std::string& pool, const Backend& backend);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -76,29 +77,36 @@ Status remove_directory(const Backend& backend, int parent, const std::string& n
     return remove_tree(parent, name);
 }
 
+/// What the file system of a directory has in use.
+std::int64_t bytes_in(int directory) {
+    struct statvfs info {};
+    if (::fstatvfs(directory, &info) != 0) return 0;
+    return static_cast<std::int64_t>(std::uint64_t{info.f_blocks - info.f_bfree} * info.f_frsize);
+}
+
 /// A copy of the tree under a name that is free.
-Status copy_writable_tree(const Backend& backend, int tree, int parent, const std::string& name,
+Status copy_writable_tree(const Backend& backend, const Tree& tree, int parent, const std::string& name,
                           const WrittenTreeOptions& options) {
     if (backend.clones_trees()) {
         CTL_TRY(backend.clone_tree(tree, parent, name));
         if (!options.shift) return ok();
-        CTL_ASSIGN(const Fd copy, open_beneath(parent, name, O_RDONLY | O_DIRECTORY));
-        return shift_tree(copy.get(), *options.shift);
+        CTL_ASSIGN(const Tree copy, backend.open_tree(parent, name));
+        return shift_tree(copy.directory.get(), *options.shift);
     }
-    CTL_TRY(backend.make_tree(parent, name));
-    CTL_ASSIGN(const Fd copy, open_beneath(parent, name, O_RDONLY | O_DIRECTORY));
-    CTL_TRY(copy_written_tree(tree, copy.get(), options));
-    return ::syncfs(copy.get()) == 0 ? ok() : Status(system_error(errno, "sync"));
+    CTL_TRY(backend.make_tree(parent, name, backend.makes_file_systems() ? bytes_in(tree.directory.get()) : 0));
+    CTL_ASSIGN(const Tree copy, backend.open_tree(parent, name));
+    CTL_TRY(copy_written_tree(tree.directory.get(), copy.directory.get(), options));
+    return ::syncfs(copy.directory.get()) == 0 ? ok() : Status(system_error(errno, "sync"));
 }
 
 Status fill_snapshot(const SnapshotPlace& place, const Backend& backend, const VolumeRecord& volume, int directory,
                      const SnapshotRecord& record, const std::string& path) {
-    CTL_ASSIGN(const Fd tree, open_directory(writable_tree(place.volume.path(), volume)));
+    CTL_ASSIGN(const Tree tree, open_writable_tree(backend, place.volume.path(), volume));
     WrittenTreeOptions options;
     options.live = true;
-    CTL_TRY(copy_writable_tree(backend, tree.get(), directory, tree_name, options));
-    CTL_ASSIGN(const Fd copy, open_beneath(directory, tree_name, O_RDONLY | O_DIRECTORY));
-    CTL_TRY(backend.seal_tree(copy.get()));
+    CTL_TRY(copy_writable_tree(backend, tree, directory, tree_name, options));
+    CTL_ASSIGN(const Tree copy, backend.open_tree(directory, tree_name));
+    CTL_TRY(backend.seal_tree(copy));
     return write_record(path, record);
 }
 
@@ -136,19 +144,19 @@ Result<std::optional<IdShift>> shift_since(const SnapshotRecord& snapshot, const
 Status put_back(const SnapshotPlace& place, const Backend& backend, const SnapshotRecord& record,
                 const VolumeRecord& volume) {
     const std::string path = place.volume.path();
-    const std::string written = writable_tree(path, volume);
-    const std::string name = written.substr(path.size() + 1);
+    const std::string name = writable_tree(volume);
     WrittenTreeOptions options;
     CTL_ASSIGN(options.shift, shift_since(record, volume));
     CTL_ASSIGN(const Fd directory, open_directory(path));
-    CTL_ASSIGN(const Fd kept, open_directory(place.path() + "/" + tree_name));
+    CTL_ASSIGN(const Fd snapshot, open_directory(place.path()));
+    CTL_ASSIGN(const Tree kept, backend.open_tree(snapshot.get(), tree_name));
     CTL_TRY(backend.remove_tree(directory.get(), restored_name()));
-    CTL_TRY(copy_writable_tree(backend, kept.get(), directory.get(), restored_name(), options));
+    CTL_TRY(copy_writable_tree(backend, kept, directory.get(), restored_name(), options));
     {
-        CTL_ASSIGN(const Fd old, open_directory(written));
-        CTL_ASSIGN(const Fd restored, open_beneath(directory.get(), restored_name(), O_RDONLY | O_DIRECTORY));
-        CTL_ASSIGN(const auto limit, backend.limit_of_tree(old.get()));
-        if (limit) CTL_TRY(backend.limit_tree(restored.get(), *limit));
+        CTL_ASSIGN(const Tree old, backend.open_tree(directory.get(), name));
+        CTL_ASSIGN(const Tree restored, backend.open_tree(directory.get(), restored_name()));
+        CTL_ASSIGN(const auto limit, backend.limit_of_tree(old));
+        if (limit) CTL_TRY(backend.limit_tree(restored, *limit));
     }
     if (::renameat2(directory.get(), restored_name().c_str(), directory.get(), name.c_str(), RENAME_EXCHANGE) != 0)
         return system_error(errno, fmt::format("put {} back", ctl::quoted(name)));

@@ -73,7 +73,9 @@ Status choose_image(const VolumePlace& place, const Backend& backend, const mode
             .caused_by(std::move(image).error());
     record.image = *volume.image;
     record.fingerprint = image->fingerprint;
-    record.method = backend.clones_trees() ? "clone" : preferred_method(place, *volume.image);
+    record.method = backend.clones_trees()         ? "clone"
+                    : backend.makes_file_systems() ? "copy"
+                                                   : preferred_method(place, *volume.image);
     return ok();
 }
 
@@ -118,8 +120,8 @@ Result<Fd> fill_aside(const VolumePlace& place, const Backend& backend, const st
 }
 
 Status set_size(const Backend& backend, const std::string& path, const VolumeRecord& record, std::int64_t bytes) {
-    CTL_ASSIGN(const Fd tree, open_directory(writable_tree(path, record)));
-    return backend.limit_tree(tree.get(), bytes);
+    CTL_ASSIGN(const Tree tree, open_writable_tree(backend, path, record));
+    return backend.limit_tree(tree, bytes);
 }
 
 Status make_volume(const VolumePlace& place, const Backend& backend, const std::string& aside, const model::Entry& wanted,
@@ -138,53 +140,66 @@ bool is_ready(int directory, const VolumeRecord& record) {
 }
 
 /// Ends a shift of ids that `record.shifting_to` announces.
-Status finish_shift(const VolumePlace& place, VolumeRecord& record) {
+Status finish_shift(const VolumePlace& place, const Backend& backend, VolumeRecord& record) {
     if (record.shifting_to.empty()) return ok();
     CTL_ASSIGN(const auto from, IdMap::parse(record.disk_idmap));
     CTL_ASSIGN(const auto to, IdMap::parse(record.shifting_to));
     CTL_ASSIGN(const IdShift shift, shift_between(from, to));
-    CTL_ASSIGN(const Fd tree, open_directory(writable_tree(place.path(), record)));
-    CTL_TRY(shift_tree(tree.get(), shift));
+    CTL_ASSIGN(const Tree tree, open_writable_tree(backend, place.path(), record));
+    CTL_TRY(shift_tree(tree.directory.get(), shift));
     record.disk_idmap = record.shifting_to;
     record.shifting_to.clear();
     return write_record(place.path(), record);
 }
 
 /// Whose ids the writable tree has to have on disk to be seen with `idmap`.
-Result<std::string> disk_idmap_for(const VolumePlace& place, VolumeRecord record, const std::string& idmap,
-                                   UserNamespaces& namespaces) {
+Result<std::string> disk_idmap_for(const VolumePlace& place, const Backend& backend, VolumeRecord record,
+                                   const std::string& idmap, UserNamespaces& namespaces) {
     if (record.method == "overlay") return idmap;
     if (record.disk_idmap != "none") return idmap;
     record.idmap = idmap;
-    const auto mount = make_root_mount(place, place.path(), record, namespaces);
+    const auto mount = make_root_mount(place, backend, place.path(), record, namespaces);
     if (!mount && mount.error().code() != ErrorCode::unsupported) return mount.error();
     return mount ? record.disk_idmap : idmap;
 }
 
-Status change_idmap(const VolumePlace& place, VolumeRecord& record, const std::string& idmap, UserNamespaces& namespaces) {
-    CTL_TRY(finish_shift(place, record));
+Status change_idmap(const VolumePlace& place, const Backend& backend, VolumeRecord& record, const std::string& idmap,
+                    UserNamespaces& namespaces) {
+    CTL_TRY(finish_shift(place, backend, record));
     if (record.idmap == idmap) return close_to_others(place.path(), idmap);
     CTL_ASSIGN(const auto from, IdMap::parse(record.disk_idmap));
     CTL_ASSIGN(const auto to, IdMap::parse(idmap));
     CTL_ASSIGN(const IdShift checked, shift_between(from, to));
     static_cast<void>(checked);
     CTL_TRY(unmount_all(place.path(), WhenBusy::fail));
-    CTL_ASSIGN(const std::string disk_idmap, disk_idmap_for(place, record, idmap, namespaces));
+    CTL_ASSIGN(const std::string disk_idmap, disk_idmap_for(place, backend, record, idmap, namespaces));
     record.idmap = idmap;
     if (record.disk_idmap != disk_idmap) record.shifting_to = disk_idmap;
     CTL_TRY(write_record(place.path(), record));
-    CTL_TRY(finish_shift(place, record));
+    CTL_TRY(finish_shift(place, backend, record));
     return close_to_others(place.path(), idmap);
 }
 
-std::optional<std::int64_t> size_of(const VolumePlace& place, const VolumeRecord& record, const Backend* backend) {
-    const auto tree = open_directory(writable_tree(place.path(), record));
-    if (!tree || backend == nullptr) return std::nullopt;
-    const auto size = backend->limit_of_tree(tree->get());
+/// What looking at the volumes of a pool needs.
+struct PoolView {
+    const Backend* backend = nullptr;  ///< null when the pool has none
+    std::optional<TreeLimits> limits;  ///< asked for once
+};
+
+std::optional<std::int64_t> size_of(int directory, const VolumeRecord& record, const PoolView& pool) {
+    if (pool.backend == nullptr) return std::nullopt;
+    const std::string name = writable_tree(record);
+    if (pool.limits) {
+        const auto found = pool.limits->find(pool.backend->volume_at(directory, name));
+        return found == pool.limits->end() ? std::nullopt : std::optional(found->second);
+    }
+    const auto tree = pool.backend->open_tree(directory, name);
+    if (!tree) return std::nullopt;
+    const auto size = pool.backend->limit_of_tree(*tree);
     return size ? *size : std::nullopt;
 }
 
-model::Entry observe_volume(int directory, const VolumePlace& place, const Backend* backend) {
+model::Entry observe_volume(int directory, const VolumePlace& place, const PoolView& pool) {
     model::Entry entry;
     model::Volume volume;
     const auto record = read_record(place.path());
@@ -192,7 +207,7 @@ model::Entry observe_volume(int directory, const VolumePlace& place, const Backe
     if (record && own) {
         if (!place.custom) volume.image = record->image;
         volume.idmap = record->idmap;
-        volume.size = size_of(place, *record, backend);
+        volume.size = size_of(own.get(), *record, pool);
         volume.mounted = is_ready(own.get(), *record);
         if (const auto owner = read_mark(record->mark, place.id())) {
             entry.mark = model::Mark::complete;
@@ -203,7 +218,7 @@ model::Entry observe_volume(int directory, const VolumePlace& place, const Backe
     return entry;
 }
 
-Status observe_section(const VolumePlace& any, const Backend* backend, model::HostState& state) {
+Status observe_section(const VolumePlace& any, const PoolView& pool, model::HostState& state) {
     const std::string path = any.parent();
     const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory)
@@ -213,7 +228,7 @@ Status observe_section(const VolumePlace& any, const Backend* backend, model::Ho
         VolumePlace place = any;
         place.name = name;
         if (!is_plain_name(name)) continue;
-        model::Entry entry = observe_volume(directory.get(), place, backend);
+        model::Entry entry = observe_volume(directory.get(), place, pool);
         CTL_TRY(observe_snapshots(place, entry, state));
         state.emplace(place.id(), std::move(entry));
     }
@@ -256,8 +271,11 @@ Result<VolumeRecord> read_own_record(const VolumePlace& place, const model::Reso
 
 Status observe_volumes(const std::string& state_dir, const std::string& pool, model::HostState& state) {
     const auto backend = backend_of(state_dir, pool);
-    for (const bool custom : {false, true})
-        CTL_TRY(observe_section({state_dir, pool, "", custom}, backend ? *backend : nullptr, state));
+    PoolView view{backend ? *backend : nullptr, std::nullopt};
+    if (view.backend != nullptr) {
+        CTL_ASSIGN(view.limits, view.backend->limits());
+    }
+    for (const bool custom : {false, true}) CTL_TRY(observe_section({state_dir, pool, "", custom}, view, state));
     return ok();
 }
 
@@ -280,15 +298,15 @@ Status update_volume(const VolumePlace& place, const model::Entry& wanted, UserN
         return Error(ErrorCode::conflict, fmt::format("the volume is a clone of {}, not of {}", ctl::quoted(record.image),
                                                       ctl::quoted(*volume.image)))
             .hint("delete the container first");
-    if (volume.idmap) CTL_TRY(change_idmap(place, record, *volume.idmap, namespaces));
-    CTL_TRY(finish_shift(place, record));
+    if (volume.idmap) CTL_TRY(change_idmap(place, *backend, record, *volume.idmap, namespaces));
+    CTL_TRY(finish_shift(place, *backend, record));
     if (volume.size) CTL_TRY(set_size(*backend, place.path(), record, *volume.size));
     if (!volume.mounted) return ok();
     CTL_ASSIGN(const Fd directory, open_directory(place.path()));
     if (is_ready(directory.get(), record) == *volume.mounted) return ok();
     CTL_TRY(unmount_all(place.path(), WhenBusy::fail));
     if (!*volume.mounted) return ok();
-    CTL_ASSIGN(const Fd mount, make_root_mount(place, place.path(), record, namespaces));
+    CTL_ASSIGN(const Fd mount, make_root_mount(place, *backend, place.path(), record, namespaces));
     return attach(mount, place.path() + "/rootfs");
 }
 

@@ -1,0 +1,143 @@
+#include "drivers/storage/store_backend.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/tree.h"
+#include "drivers/api/store.h"
+#include "drivers/storage/mounts.h"
+
+namespace ctl::drivers::storage {
+
+namespace {
+
+/// What a link says; empty where there is none.
+std::string link_text(int parent, const std::string& name) {
+    std::array<char, PATH_MAX> text{};
+    const ssize_t length = ::readlinkat(parent, name.c_str(), text.data(), text.size());
+    return length > 0 ? std::string(text.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
+class StoreBackend final : public Backend {
+public:
+    explicit StoreBackend(std::unique_ptr<TreeStore> store) : store_(std::move(store)) {}
+
+    Status check_host() const override { return store_->check_host(); }
+    Status check_directory(const std::string&) const override { return ok(); }
+
+    bool clones_trees() const override { return store_->clones(); }
+    bool makes_file_systems() const override { return true; }
+
+    Status make_tree(int parent, const std::string& name, std::int64_t content) const override {
+        CTL_ASSIGN(const std::string volume, link_new(parent, name));
+        CTL_TRY(store_->make(volume, content));
+        CTL_ASSIGN(const Tree tree, open_tree(parent, name));
+        // mkfs makes it for a check of the file system, which makes it again if it needs it.
+        if (::unlinkat(tree.directory.get(), "lost+found", AT_REMOVEDIR) != 0 && errno != ENOENT)
+            return system_error(errno, "delete directory lost+found");
+        return ok();
+    }
+
+    Result<Tree> open_tree(int parent, const std::string& name) const override {
+        CTL_ASSIGN(const std::string volume, linked(parent, name));
+        CTL_ASSIGN(const Fd mount, store_->mount(volume));
+        // It lives as long as what is open in it.
+        Fd top(::openat(mount.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!top) return system_error(errno, fmt::format("open volume {}", ctl::quoted(volume)));
+        return Tree{std::move(top), volume};
+    }
+
+    Result<Fd> mount_tree(int parent, const std::string& name, std::optional<int> user_namespace) const override {
+        CTL_ASSIGN(const std::string volume, linked(parent, name));
+        CTL_ASSIGN(Fd mount, store_->mount(volume));
+        if (user_namespace) CTL_TRY(map_ids(mount, *user_namespace));
+        return mount;
+    }
+
+    Status clone_tree(const Tree& tree, int parent, const std::string& name) const override {
+        CTL_ASSIGN(const std::string volume, link_new(parent, name));
+        if (::syncfs(tree.directory.get()) != 0)
+            return system_error(errno, fmt::format("write volume {}", ctl::quoted(tree.volume)));
+        return store_->clone(tree.volume, volume);
+    }
+
+    /// Nobody has a path to it.
+    Status seal_tree(const Tree&) const override { return ok(); }
+
+    Status remove_tree(int parent, const std::string& name) const override {
+        const std::string volume = link_text(parent, name);
+        if (is_plain_name(volume)) CTL_TRY(store_->remove(volume));
+        return ctl::remove_tree(parent, name);
+    }
+
+    Status limit_tree(const Tree& tree, std::int64_t bytes) const override {
+        return store_->resize(tree.volume, tree.directory.get(), bytes);
+    }
+
+    Result<std::optional<std::int64_t>> limit_of_tree(const Tree& tree) const override {
+        CTL_ASSIGN(const auto all, limits());
+        const auto found = all->find(tree.volume);
+        return found == all->end() ? std::nullopt : std::optional(found->second);
+    }
+
+    Result<std::optional<TreeLimits>> limits() const override {
+        CTL_ASSIGN(StoreView view, store_->look());
+        return std::optional(std::move(view.trees));
+    }
+
+    std::string volume_at(int parent, const std::string& name) const override { return link_text(parent, name); }
+
+    Status check_limit(std::int64_t from, std::int64_t to) const override {
+        if (!store_->has_sizes() || to >= from) return ok();
+        return Error(ErrorCode::unsupported,
+                     fmt::format("a volume in a pool of the driver {} can't shrink, from {} bytes to {}",
+                                 store_->record().driver, from, to))
+            .hint("copy what is in it to a smaller volume");
+    }
+
+private:
+    static Result<std::string> linked(int parent, const std::string& name) {
+        std::string volume = link_text(parent, name);
+        if (is_plain_name(volume)) return volume;
+        return Error(ErrorCode::not_found, fmt::format("{} is no volume's", ctl::quoted(name)));
+    }
+
+    /// A link that is on the disk before its volume is.
+    Result<std::string> link_new(int parent, const std::string& name) const {
+        CTL_ASSIGN(std::string volume, store_->commands().new_name());
+        if (::symlinkat(volume.c_str(), parent, name.c_str()) != 0)
+            return system_error(errno, fmt::format("make {}", ctl::quoted(name)));
+        if (::fsync(parent) != 0) return system_error(errno, fmt::format("write {}", ctl::quoted(name)));
+        return volume;
+    }
+
+    std::unique_ptr<TreeStore> store_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_store_backend(std::unique_ptr<TreeStore> store) {
+    return std::make_unique<StoreBackend>(std::move(store));
+}
+
+std::string StoreRecord::option(const std::string& key, std::string_view otherwise) const {
+    const auto found = options.find(key);
+    return found == options.end() ? std::string(otherwise) : found->second;
+}
+
+Status TreeStore::need_tool(const std::string& program, std::string_view package) const {
+    if (commands_.is_installed(program)) return ok();
+    return Error(ErrorCode::missing_driver,
+                 fmt::format("pools of the driver {} need {}, which is not installed", record_.driver, program))
+        .hint(fmt::format("install the package {}: apt install {}", package, package));
+}
+
+}  // namespace ctl::drivers::storage

@@ -1,0 +1,73 @@
+#include "drivers/storage/store_source.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/tree.h"
+#include "drivers/storage/disk.h"
+#include "drivers/storage/tool_report.h"
+
+namespace ctl::drivers::storage {
+
+SourceKind kind_of_source(const std::string& source) {
+    struct stat info {};
+    if (::stat(source.c_str(), &info) != 0) return SourceKind::missing;
+    return S_ISREG(info.st_mode) ? SourceKind::file : S_ISBLK(info.st_mode) ? SourceKind::device : SourceKind::other;
+}
+
+std::optional<std::int64_t> size_of_file(const std::string& source) {
+    struct stat info {};
+    if (::stat(source.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+    return info.st_size;
+}
+
+Result<std::string> signature_on(const Commands& commands, const std::string& source) {
+    CTL_ASSIGN(const std::string printed, output_of(commands, {"wipefs", "--no-act", "--json", "--", source}));
+    CTL_ASSIGN(const auto rows, report_rows(printed, "signatures"));
+    return rows.empty() ? std::string() : field_of(rows.front(), "type");
+}
+
+Status wipe_signatures(const Commands& commands, const std::string& source) {
+    return run_tool(commands, {"wipefs", "--all", "--quiet", "--", source});
+}
+
+Status check_size(const StoreRecord& record, std::optional<std::int64_t> size, std::int64_t least) {
+    if (!size) return ok();
+    if (!record.has_path() || kind_of_source(record.source) == SourceKind::device)
+        return Error(ErrorCode::invalid, fmt::format("{} is no file: it has the size it has", ctl::quoted(record.source)))
+            .hint("remove size");
+    if (*size < least)
+        return Error(ErrorCode::invalid, fmt::format("{} bytes are too few for a pool", *size))
+            .hint(fmt::format("give it {} MiB or more", least >> 20));
+    const auto now = size_of_file(record.source);
+    if (!now || *size >= *now) return ok();
+    return Error(ErrorCode::unsupported, fmt::format("a pool can't shrink, from {} bytes to {}", *now, *size))
+        .hint("make a smaller pool under another name");
+}
+
+Status make_file(const StoreRecord& record, const Commands& commands, std::optional<std::int64_t> size) {
+    if (kind_of_source(record.source) != SourceKind::missing) return ok();
+    const std::string parent = std::filesystem::path(record.source).parent_path().native();
+    CTL_TRY(make_directories(parent));
+    return commands.size_file(record.source, size.value_or(default_file_size(parent)));
+}
+
+Result<std::string> loop_of(const Commands& commands, const std::string& file) {
+    CTL_ASSIGN(const std::string printed,
+               output_of(commands, {"losetup", "--list", "--json", "--output", "NAME", "--associated", file}));
+    CTL_ASSIGN(const auto rows, report_rows(printed, "loopdevices"));
+    return rows.empty() ? std::string() : field_of(rows.front(), "name");
+}
+
+Result<std::string> attach_loop(const Commands& commands, const std::string& file) {
+    CTL_ASSIGN(const std::string there, loop_of(commands, file));
+    if (!there.empty()) return there;
+    CTL_ASSIGN(const std::string made, output_of(commands, {"losetup", "--find", "--show", "--nooverlap", "--", file}));
+    return std::string(trimmed(made));
+}
+
+}  // namespace ctl::drivers::storage
