@@ -51,6 +51,7 @@ int run(int argc, char** argv) {
     ctl::cli::add_top_command(program);
     ctl::cli::add_snapshot_command(program);
     ctl::cli::add_restore_command(program);
+    ctl::cli::add_image_command(program);
     ctl::cli::add_describe_command(program);
     ctl::cli::add_graph_command(program);
     ctl::cli::add_watch_command(program);

@@ -4,12 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <mutex>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cli/counters.h"
 
 namespace ctl::cli {
 
@@ -27,11 +30,19 @@ std::string describe(const Plan& plan, std::size_t step) {
 
 double seconds(std::chrono::nanoseconds elapsed) { return std::chrono::duration<double>(elapsed).count(); }
 
+std::string time_text(double seconds) {
+    const auto whole = static_cast<long>(std::ceil(seconds));
+    return whole < 60 ? fmt::format("{} s", whole) : fmt::format("{} min {} s", whole / 60, whole % 60);
+}
+
+/// The executor calls one method at a time; activities come from where the work is done, at any time.
 class Progress final : public reconcile::Reporter {
 public:
-    explicit Progress(const ProgressOptions& options) : options_(options) {}
+    explicit Progress(const ProgressOptions& options)
+        : options_(options), watch_([this](const Activity& activity) { show(activity); }) {}
 
     void plan_started(const Plan& plan) override {
+        const std::lock_guard hold(mutex_);
         total_ = plan.steps.size();
         finished_ = 0;
         running_.clear();
@@ -39,11 +50,13 @@ public:
     }
 
     void step_started(const Plan& plan, std::size_t step) override {
+        const std::lock_guard hold(mutex_);
         running_.insert(step);
         redraw(plan);
     }
 
     void step_finished(const Plan& plan, std::size_t step, const StepReport& report) override {
+        const std::lock_guard hold(mutex_);
         running_.erase(step);
         ++finished_;
         if (report.outcome == Outcome::not_started) return;
@@ -55,11 +68,13 @@ public:
     }
 
     void run_finished(const Plan&, const RunReport&) override {
+        const std::lock_guard hold(mutex_);
         clear_status();
         std::fflush(stdout);
     }
 
     void log(reconcile::LogLevel level, std::string_view line) override {
+        const std::lock_guard hold(mutex_);
         clear_status();
         const char* name = level == reconcile::LogLevel::error     ? "error: "
                            : level == reconcile::LogLevel::warning ? "warning: "
@@ -92,6 +107,18 @@ private:
         std::string status =
             fmt::format("  {} of {} done, running: {}", finished_, total_, describe(plan, *running_.begin()));
         if (running_.size() > 1) status += fmt::format(" and {} more", running_.size() - 1);
+        show_status(std::move(status));
+    }
+
+    void show(const Activity& activity) {
+        const std::lock_guard hold(mutex_);
+        if (options_.terminal && !activity.over) return show_status("  " + activity_text(activity));
+        if (options_.terminal || !activity.over) return;
+        fmt::print("{}\n", activity_text(activity));
+        std::fflush(stdout);
+    }
+
+    void show_status(std::string status) {
         winsize size{};
         // A line longer than the terminal would wrap and could not be redrawn.
         if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
@@ -107,9 +134,26 @@ private:
     std::size_t finished_ = 0;
     std::size_t width_ = 1;
     bool status_shown_ = false;
+    std::mutex mutex_;
+    ActivityWatch watch_;
 };
 
 }  // namespace
+
+std::string activity_text(const Activity& activity) {
+    const double took = seconds(activity.elapsed);
+    const auto got = static_cast<double>(activity.done - activity.begin);
+    const double rate = took > 0 ? got / took : 0;
+    const std::string rate_text = bytes_text(static_cast<std::int64_t>(rate)) + "/s";
+    if (activity.over)
+        return fmt::format("{}: {} in {:.1f} s, {}", activity.what, bytes_text(activity.done), took, rate_text);
+    if (activity.total == 0) return fmt::format("{}, {}: {}", bytes_text(activity.done), rate_text, activity.what);
+    std::string text = fmt::format("{} of {}", bytes_text(activity.done), bytes_text(activity.total));
+    if (rate >= 1)
+        text +=
+            fmt::format(", {}, {} left", rate_text, time_text(static_cast<double>(activity.total - activity.done) / rate));
+    return fmt::format("{}: {}", text, activity.what);
+}
 
 std::unique_ptr<reconcile::Reporter> make_progress(const ProgressOptions& options) {
     if (options.quiet) return std::make_unique<reconcile::SilentReporter>();

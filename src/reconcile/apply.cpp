@@ -68,6 +68,12 @@ Status remember_success(Journal& journal, const Prepared& prepared) {
     return ok();
 }
 
+/// Images of containers are published by hand, too. One that the stack declares is recorded by its next apply.
+bool may_be_published(const model::Entry& entry) {
+    const auto* image = std::get_if<model::Image>(&entry.object);
+    return image != nullptr && image->type == "container";
+}
+
 Status close_run(Journal& journal, const Prepared& prepared, const RunReport& report) {
     CTL_TRY(journal.finish_run(report.run, outcome_of(report)));
     return report.succeeded() ? remember_success(journal, prepared) : ok();
@@ -119,8 +125,8 @@ Result<std::vector<RebuiltStack>> rebuild_from_marks(const Environment& environm
     std::map<std::string, model::HostState> stacks;
     for (const auto& [id, entry] : observation.state) {
         if (entry.mark != model::Mark::complete || entry.owner.stack.empty()) continue;
-        // No record knows a snapshot: the next apply would take it for something that left the stack.
-        if (id.kind == model::ObjectKind::snapshot) continue;
+        // No record knows these: the next apply would take them for something that left the stack.
+        if (id.kind == model::ObjectKind::snapshot || may_be_published(entry)) continue;
         model::Entry record;
         record.object = model::make_object(id.kind);
         record.needs = entry.needs;

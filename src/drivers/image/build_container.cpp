@@ -90,7 +90,7 @@ Result<Built> build_from_container(const model::Image& image, int aside, const W
     if (running)
         return Error(ErrorCode::conflict,
                      fmt::format("container {} runs: its files may change while they are copied", ctl::quoted(container)))
-            .hint("declare it with state: stopped");
+            .hint(fmt::format("ctl stop {}, or declare it with state: stopped", container));
     CTL_ASSIGN(const Found found, find_volume(workshop.state_dir, container));
     CTL_ASSIGN(const CopyOptions options, unshifting(found.record.idmap));
     CTL_ASSIGN(const Fd from, open_directory(found.path + "/rootfs"));

@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "base/activity.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -55,7 +56,9 @@ public:
     Result<std::string> get() {
         if (!wanted_.sha256.empty() && ::access(path_.c_str(), F_OK) == 0) return path_;
         CTL_TRY(open());
-        CTL_TRY(get_all());
+        const Status got = get_all();
+        teller_.reset();
+        CTL_TRY(got);
         CTL_TRY(check());
         if (::fdatasync(fd_.get()) != 0) return system_error(errno, "sync the download");
         if (::rename(part().c_str(), path_.c_str()) != 0) return system_error(errno, "rename the download");
@@ -94,6 +97,7 @@ private:
     [[nodiscard]] bool is_whole() const { return wanted_.size != 0 && have_ == wanted_.size; }
 
     Status get_all() {
+        teller_.emplace(fmt::format("downloading {}", escaped(wanted_.url)), have_, wanted_.size);
         int fruitless = 0;
         while (!is_whole()) {
             const std::int64_t before = have_;
@@ -129,6 +133,7 @@ private:
     bool begin(const Response& answer) {
         // 200: all of it comes, from the first byte on.
         if (answer.status == 200 && have_ > 0 && !keep(start_over())) return false;
+        if (answer.length > 0) teller_->set_total(have_ + answer.length);
         if (answer.validator == validator_) return true;
         validator_ = answer.validator;
         return keep(write_file_atomically(validator_path(), validator_, 0600));
@@ -149,6 +154,7 @@ private:
             have_ += put;
             bytes.remove_prefix(static_cast<std::size_t>(put));
         }
+        teller_->advance_to(have_);
         return true;
     }
 
@@ -175,6 +181,7 @@ private:
     std::int64_t have_ = 0;
     std::string validator_;
     std::optional<Error> failed_;  ///< here, not at the server
+    std::optional<ActivityTeller> teller_;
 };
 
 }  // namespace

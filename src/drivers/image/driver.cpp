@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "drivers/image/facts.h"
 #include "drivers/image/image.h"
 #include "drivers/image/update_timer.h"
 
@@ -22,6 +23,8 @@ public:
     [[nodiscard]] Result<model::HostState> observe(const Interest& interest, std::stop_token stop) override;
     [[nodiscard]] std::vector<Error> preflight(std::span<const Change> changes) override;
     void apply(std::span<const Change> changes, const Report& report, std::stop_token stop) override;
+    [[nodiscard]] Result<std::map<model::ObjectId, Facts>> facts(const std::set<model::ObjectId>& ids,
+                                                                 std::stop_token stop) override;
     [[nodiscard]] std::vector<EventSource> events() override;
     [[nodiscard]] bool drain(int) override { return timer_.drain(); }
 
@@ -38,6 +41,17 @@ Result<model::HostState> ImageDriver::observe(const Interest& interest, std::sto
     CTL_ASSIGN(model::HostState found, image::observe_images(state_dir_));
     timer_.show_overdue(state_dir_, found);
     if (!interest.all) std::erase_if(found, [&](const auto& item) { return !interest.ids.contains(item.first); });
+    return found;
+}
+
+Result<std::map<model::ObjectId, Facts>> ImageDriver::facts(const std::set<model::ObjectId>& ids, std::stop_token) {
+    std::map<model::ObjectId, Facts> found;
+    for (const auto& id : ids) {
+        if (id.kind != model::ObjectKind::image || !image::check_image_name(id.name)) continue;
+        auto facts = image::image_facts(state_dir_, id.name);
+        if (facts) found.emplace(id, *std::move(facts));
+        else if (facts.error().code() != ErrorCode::not_found) return std::move(facts).error();
+    }
     return found;
 }
 

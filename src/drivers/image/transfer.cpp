@@ -44,6 +44,9 @@ struct Running {
         begun = true;
         curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &response.status);
         response.validator = etag.empty() ? modified : etag;
+        curl_off_t length = 0;
+        if (curl_easy_getinfo(handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK && length > 0)
+            response.length = length;
         return response.status != 200 && response.status != 206 ? false : begin(response);
     }
 };

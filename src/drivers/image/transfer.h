@@ -20,7 +20,8 @@ struct Request {
 
 struct Response {
     long status = 0;
-    std::string validator;  ///< ETag, or else Last-Modified; may be empty
+    std::string validator;    ///< ETag, or else Last-Modified; may be empty
+    std::int64_t length = 0;  ///< bytes of the body that follows; 0: the server doesn't say
 };
 
 /// Takes the next bytes of a body; false ends the transfer.

@@ -20,6 +20,7 @@
 
 #include <fmt/format.h>
 
+#include "base/activity.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "base/tree.h"
@@ -39,10 +40,12 @@ constexpr std::size_t most_directory_bytes = std::size_t{256} << 20;
 
 /// Every byte passes here once, to be unpacked and to be summed.
 struct Source {
-    explicit Source(const ArchiveSource& source) : from(source), packed(source.packed) {}
+    explicit Source(const ArchiveSource& source)
+        : from(source), packed(source.packed), teller(fmt::format("unpacking {}", escaped(from.name)), 0, from.size) {}
 
     ArchiveSource from;
     std::int64_t packed;
+    ActivityTeller teller;
     std::array<char, 65536> buffer{};
 
     ssize_t next() {
@@ -52,6 +55,7 @@ struct Source {
             if (got > 0) {
                 if (from.sum != nullptr) from.sum->add({buffer.data(), static_cast<std::size_t>(got)});
                 if (from.packed == 0) packed += got;
+                teller.advance(got);
             }
             return got;
         }

@@ -26,6 +26,8 @@ struct ArchiveSource {
     int fd = -1;
     Fingerprint* sum = nullptr;  ///< is fed every byte that is read
     std::int64_t packed = 0;     ///< size of what stands behind a stream that is made of it; 0: what is read counts
+    std::string name = {};       ///< what it is called before people
+    std::int64_t size = 0;       ///< bytes that are going to be read; 0: nobody knows
 };
 
 /// Unpacks a tar archive (gzip, bzip2, xz, zstd, lz4, lzma, lzip, compress or none) into an empty directory. Whatever it

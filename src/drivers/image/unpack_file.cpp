@@ -34,7 +34,7 @@ Result<std::string> require_program(std::string_view name, std::string_view pack
 
 /// The file system's structures are read by a child without any privilege, whose only way out is a stream; what comes out of
 /// it is distrusted like every archive.
-Result<Unpacked> unpack_squashfs(int fd, std::int64_t size, int root, const UnpackLimits& limits) {
+Result<Unpacked> unpack_squashfs(int fd, std::int64_t size, const std::string& name, int root, const UnpackLimits& limits) {
     CTL_ASSIGN(const std::string reader, require_program("sqfs2tar", "squashfs-tools-ng"));
     CTL_ASSIGN(const std::string setpriv, require_program("setpriv", "util-linux"));
     CTL_ASSIGN(const std::string prlimit, require_program("prlimit", "util-linux"));
@@ -48,7 +48,7 @@ Result<Unpacked> unpack_squashfs(int fd, std::int64_t size, int root, const Unpa
                    {setpriv, "--reuid", nobody, "--regid", nobody, "--clear-groups", "--no-new-privs", "--bounding-set=-all",
                     prlimit, "--as=4294967296", "--core=0", "--cpu=3600", reader, "--root-becomes", ".", "/proc/self/fd/0"},
                    fd));
-    auto unpacked = unpack_tar({child->output(), nullptr, size}, root, limits);
+    auto unpacked = unpack_tar({child->output(), nullptr, size, name, 0}, root, limits);
     // What the child says of a broken squashfs tells more than that its stream ended early.
     if (unpacked || unpacked.error().code() == ErrorCode::invalid) {
         if (auto ended = child->finish(); !ended && unpacked)
@@ -65,9 +65,9 @@ Result<Unpacked> unpack_file(const std::string& path, int root, Fingerprint& sum
     struct stat info {};
     if (::fstat(fd.get(), &info) != 0) return system_error(errno, fmt::format("stat {}", ctl::quoted(path)));
     if (!S_ISREG(info.st_mode)) return Error(ErrorCode::invalid, fmt::format("{} is no regular file", ctl::quoted(path)));
-    if (!is_squashfs(fd.get())) return unpack_tar({fd.get(), &sum, 0}, root, limits);
+    if (!is_squashfs(fd.get())) return unpack_tar({fd.get(), &sum, 0, path, info.st_size}, root, limits);
     CTL_TRY(sum.add_rest(fd.get()));
-    return unpack_squashfs(fd.get(), info.st_size, root, limits);
+    return unpack_squashfs(fd.get(), info.st_size, path, root, limits);
 }
 
 }  // namespace ctl::drivers::image

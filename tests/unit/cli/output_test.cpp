@@ -4,6 +4,7 @@
 #include "cli/exit_code.h"
 #include "cli/kinds.h"
 #include "cli/listing.h"
+#include "cli/progress.h"
 #include "cli/run_output.h"
 #include "cli/table.h"
 
@@ -64,6 +65,18 @@ TEST_CASE("a table's columns are as wide as their widest cell and nothing trails
     table.add({"web", "up"});
     table.add({"a-longer-name", "größer"});
     CHECK(table.str() == "NAME           STATE\nweb            up\na-longer-name  größer\n");
+}
+
+TEST_CASE("how far a download is, how fast, and how long it will take") {
+    using namespace std::chrono_literals;
+    CHECK(activity_text({"downloading x", 0, 0, 90'000'000, 0s, false}) == "0 B of 90.0 MB: downloading x");
+    CHECK(activity_text({"downloading x", 0, 30'000'000, 90'000'000, 2s, false}) ==
+          "30.0 MB of 90.0 MB, 15.0 MB/s, 4 s left: downloading x");
+    CHECK_MESSAGE(activity_text({"downloading x", 60'000'000, 61'000'000, 190'000'000, 2s, false}) ==
+                      "61.0 MB of 190.0 MB, 500.0 kB/s, 4 min 18 s left: downloading x",
+                  "what an earlier run brought counts for nothing");
+    CHECK(activity_text({"unpacking x", 0, 3'000'000, 0, 1s, false}) == "3.0 MB, 3.0 MB/s: unpacking x");
+    CHECK(activity_text({"unpacking x", 0, 3'000'000, 0, 1500ms, true}) == "unpacking x: 3.0 MB in 1.5 s, 2.0 MB/s");
 }
 
 TEST_CASE("a person may write a kind in several ways") {
