@@ -49,6 +49,14 @@ std::optional<std::int64_t> parse_percent(std::string_view text) {
     return text.ends_with('%') ? parse_int(text.substr(0, text.size() - 1), 1, 100) : std::nullopt;
 }
 
+std::optional<std::string> parse_disk_limit(std::string_view text) {
+    constexpr std::string_view operations = "iops";
+    const bool counts = text.ends_with(operations);
+    const auto number = counts ? parse_uint(text.substr(0, text.size() - operations.size())) : parse_size(text);
+    if (!number || *number == 0) return std::nullopt;
+    return fmt::format("{}{}", *number, counts ? operations : "");
+}
+
 std::optional<std::string> parse_memory_nodes(std::string_view text) {
     std::set<unsigned> nodes;
     for (const auto member : parse_list(text)) {

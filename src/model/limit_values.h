@@ -31,6 +31,10 @@ struct CpuAllowance {
 /// "unlimited". Canonical has both.
 [[nodiscard]] std::optional<std::string> parse_resource_limit(std::string_view text);
 
+/// What limits.read and limits.write of a disk say: bytes a second as a size, canonical "1048576", or operations a second,
+/// "100iops". More than 0.
+[[nodiscard]] std::optional<std::string> parse_disk_limit(std::string_view text);
+
 /// as, core, cpu, …: resources whose limits liblxc sets.
 [[nodiscard]] bool is_limited_resource(std::string_view name);
 /// The resource that was probably meant, or "".

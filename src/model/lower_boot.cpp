@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdint>
 
 #include <fmt/format.h>
 
@@ -45,6 +46,8 @@ void lower_boot(const Config& config, Container& object, Places& places, Diagnos
     set("boot.autostart", "autostart", object.autostart, parse_bool);
     set("boot.autostart.priority", "autostart_priority", object.autostart_priority, number);
     set("boot.autostart.delay", "autostart_delay", object.autostart_delay, number);
+    set("boot.stop.priority", "stop_priority", object.stop_priority,
+        [](std::string_view text) { return parse_int(text, INT32_MIN, INT32_MAX); });
     set("boot.host_shutdown_timeout", "stop_timeout", object.stop_timeout, number);
 }
 

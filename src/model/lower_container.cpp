@@ -33,6 +33,9 @@ std::string mount_text(const resource::Device& device, const Value& source, bool
     return text;
 }
 
+/// The directory around a volume's files. Those may be seen through an overlay; it is on the disk.
+std::string around(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
 class ContainerLowering {
 public:
     ContainerLowering(Lowering& lowering, const resource::Container& container)
@@ -90,6 +93,15 @@ private:
         Entry& volume = lowering_.desired.at(root->volume);
         volume.lifecycle = lifecycle();
         places_["rootfs"] = volume.where;
+        lower_root_limits(root->path);
+    }
+
+    void lower_root_limits(const std::string& rootfs) {
+        for (const auto& [device_name, device] : container_.devices) {
+            const Value* path = find_value(device.keys, "path");
+            if (device.type.text == "disk" && path != nullptr && path->text == "/")
+                lower_disk_limits(device, around(rootfs), object_, places_);
+        }
     }
 
     void lower_mounts() {
@@ -105,6 +117,7 @@ private:
             object_.mounts->emplace(path->text,
                                     mount_text(device, volume ? Value{volume->path, source->where} : *source, shifts));
             places_["mounts"] = device.where;
+            lower_disk_limits(device, volume ? around(volume->path) : source->text, object_, places_);
         }
     }
 

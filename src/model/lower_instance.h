@@ -28,6 +28,9 @@ void lower_security(const Config& config, Container& object, Places& places, Dia
 /// linux.kernel_modules and boot.*.
 void lower_boot(const Config& config, Container& object, Places& places, Diagnostics& diagnostics);
 
+/// limits.read, limits.write and limits.max of a disk whose files are at `path` on the host.
+void lower_disk_limits(const resource::Device& disk, const std::string& path, Container& object, Places& places);
+
 /// The options that `raw.mount.options` gives a disk, each once; validation has told of others.
 [[nodiscard]] std::set<std::string, std::less<>> mount_flags(const resource::Device& device);
 /// Those that a mount of a directory or file can have.

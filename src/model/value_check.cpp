@@ -76,6 +76,7 @@ bool is_memory(std::string_view text) {
 
 bool is_swap(std::string_view text) { return parse_bool(text) || parse_size(text); }
 bool is_allowance(std::string_view text) { return parse_cpu_allowance(text).has_value(); }
+bool is_disk_limit(std::string_view text) { return parse_disk_limit(text).has_value(); }
 bool is_nodes(std::string_view text) { return parse_memory_nodes(text).has_value(); }
 bool is_schedule(std::string_view text) { return Schedule::parse(text).has_value(); }
 bool is_keep(std::string_view text) { return Expiry::parse(text).has_value(); }
@@ -124,6 +125,9 @@ const std::map<std::string_view, ValueType>& value_types() {
         {"swap", {is_swap, "neither a boolean nor a size", "write true, false, or a size such as 512MiB"}},
         {"allowance",
          {is_allowance, "neither a share of CPU time nor a time in a period of up to 1000ms", "write 50% or 25ms/100ms"}},
+        {"disklimit",
+         {is_disk_limit, "neither bytes nor operations a second",
+          "write a size such as 10MiB, or a number such as 100iops"}},
         {"nodes", {is_nodes, "not a set of NUMA nodes", "write one such as 0 or 0-1"}},
         {"rlimit",
          {is_resource_limit, "not a soft and a hard limit, the first no higher than the second",

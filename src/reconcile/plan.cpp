@@ -1,6 +1,8 @@
 #include "reconcile/plan.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <queue>
 #include <string_view>
@@ -52,6 +54,12 @@ bool is_running(const diff::SharedEntry& entry) {
     return state && *state != ContainerState::stopped;
 }
 
+/// As the container that runs has it.
+std::int64_t stop_priority(const Change& stop) {
+    const auto* container = stop.observed ? std::get_if<model::Container>(&stop.observed->object) : nullptr;
+    return container != nullptr ? container->stop_priority.value_or(0) : 0;
+}
+
 const std::vector<Need>& needs_of(const diff::SharedEntry& entry) {
     static const std::vector<Need> none;
     return entry ? entry->needs : none;
@@ -91,6 +99,7 @@ public:
         }
         order_scarce_keys();
         order_moves();
+        order_stops();
         CTL_ASSIGN(const auto order, sorted());
         Plan plan{std::move(stack), {}, renumbered(order), {}};
         plan.changes = std::move(changes_);
@@ -238,19 +247,42 @@ private:
         }
     }
 
+    /// The steps that are reached from one, itself among them.
+    std::vector<bool> reached_from(std::size_t step) const {
+        std::vector<bool> reached(steps_.size());
+        std::vector<std::size_t> open{step};
+        while (!open.empty()) {
+            const std::size_t at = open.back();
+            open.pop_back();
+            if (reached[at]) continue;
+            reached[at] = true;
+            open.insert(open.end(), after_[at].begin(), after_[at].end());
+        }
+        return reached;
+    }
+
+    /// Containers stop by boot.stop.priority, the highest first, as far as what they need of each other lets them.
+    void order_stops() {
+        std::map<std::int64_t, std::vector<std::size_t>, std::greater<>> by_priority;
+        for (const auto& parts : parts_)
+            if (parts.stop != nothing) by_priority[stop_priority(steps_[parts.stop])].push_back(parts.stop);
+        std::vector<std::size_t> earlier;
+        for (const auto& [priority, stops] : by_priority) {
+            for (const std::size_t stop : stops) {
+                if (earlier.empty()) break;
+                const auto reached = reached_from(stop);
+                for (const std::size_t first : earlier)
+                    if (!reached[first]) edge(first, stop);
+            }
+            earlier.insert(earlier.end(), stops.begin(), stops.end());
+        }
+    }
+
     /// A port moves to its new bridge before the old one is deleted, so that it is never without one. Where that can't be,
     /// as when the new bridge takes the old one's name, the deletion frees the port.
     void order_moves() {
         for (const auto& [take, moves] : moves_) {
-            std::vector<bool> reached(steps_.size());
-            std::vector<std::size_t> open{take};
-            while (!open.empty()) {
-                const std::size_t at = open.back();
-                open.pop_back();
-                if (reached[at]) continue;
-                reached[at] = true;
-                open.insert(open.end(), after_[at].begin(), after_[at].end());
-            }
+            const auto reached = reached_from(take);
             for (const std::size_t move : moves)
                 if (!reached[move]) edge(move, take);
         }

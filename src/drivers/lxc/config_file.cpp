@@ -292,7 +292,7 @@ Result<std::string> render_config(const Container& container, std::string_view m
     for (const auto& line : standard_lines(place, facts, idmap == "none")) out.whole(line);
     if (container.seccomp && !container.seccomp->empty()) out.whole(policy_line(seccomp_path(place)));
     else if (!container.seccomp && facts.seccomp) out.whole(policy_line(common_policy));
-    out.text(own_lines(container, {"seccomp", "kernel_modules", "stop_timeout"}));
+    out.text(own_lines(container, {"seccomp", "kernel_modules", "stop_priority", "stop_timeout", "disk_limits"}));
     if (container.environment) CTL_TRY(write_environment(out, *container.environment));
     if (container.mounts) CTL_TRY(write_mounts(out, *container.mounts, place, facts));
     out.text(own_lines(container, {"devices"}));

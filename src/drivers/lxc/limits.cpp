@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "drivers/lxc/disk_limits.h"
 #include "drivers/lxc/limit_files.h"
 
 namespace ctl::drivers::lxc {
@@ -218,6 +219,7 @@ Status check_limits(const Container& container, const Cgroups& cgroups) {
     if (container.cpu_shares) CTL_TRY(check_file("limits.cpu.allowance", cpu_weight, cgroups));
     if (container.cpu_quota) CTL_TRY(check_file("limits.cpu.allowance", cpu_max, cgroups));
     if (container.disk_weight) CTL_TRY(check_file("limits.disk.priority", disk_weight_in(cgroups), cgroups));
+    if (container.disk_limits) CTL_TRY(check_disk_limits(*container.disk_limits, cgroups));
     if (!container.hugepage_limits) return ok();
     for (const auto& [name, bytes] : *container.hugepage_limits) {
         const auto* size = find_hugepage_size(name);
@@ -251,6 +253,7 @@ void observe_limits(const std::string& name, const Cgroups& cgroups, Container& 
             container.cpu_shares = shares_of(*container.cpu_shares, written.cpu_shares);
     }
     if (written.cpu_quota) container.cpu_quota = observed_quota(name, cgroups);
+    if (written.disk_limits) container.disk_limits = observed_disk_limits(name, cgroups, *written.disk_limits);
     if (written.disk_weight) container.disk_weight = observed_disk_weight(name, cgroups);
 }
 
@@ -266,13 +269,16 @@ Status apply_limits(const std::string& name, const Cgroups& cgroups, const Conta
     if (touches("cpu_nodes")) CTL_TRY(cgroups.set_list(name, cpuset_mems, next.cpu_nodes));
     if (touches("cpu_shares")) CTL_TRY(write_shares(name, cgroups, next.cpu_shares));
     if (touches("cpu_quota")) CTL_TRY(write_quota(name, cgroups, next.cpu_quota));
+    if (touches("disk_limits")) CTL_TRY(apply_disk_limits(name, cgroups, next.disk_limits.value_or(DiskLimits())));
     if (touches("disk_weight")) CTL_TRY(write_disk_weight(name, cgroups, next.disk_weight));
     return ok();
 }
 
 Status apply_late_limits(const std::string& name, const Cgroups& cgroups, const Container& container) {
-    // It gives them to the cgroup around the one that the processes are in.
-    return container.swappiness ? write_swappiness(name, cgroups, container.swappiness) : ok();
+    // It gives it to the cgroup around the one that the processes are in.
+    if (container.swappiness) CTL_TRY(write_swappiness(name, cgroups, container.swappiness));
+    // Disks have other numbers after a reboot.
+    return container.disk_limits ? apply_disk_limits(name, cgroups, *container.disk_limits) : ok();
 }
 
 std::string disk_weight_file(const Cgroups& cgroups) { return cgroups.file_name(disk_weight_in(cgroups)); }

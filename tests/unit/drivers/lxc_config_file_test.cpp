@@ -52,7 +52,9 @@ Container full(const char* idmap = "0:100000:65536") {
     container.disk_weight = 700;
     container.seccomp = "2\ndenylist\n[all]\nkeyctl errno 1 \\ #\n";
     container.kernel_modules = std::vector<std::string>{"ip_tables", "overlay"};
+    container.stop_priority = -7;
     container.stop_timeout = 30;
+    container.disk_limits = Texts{{"/srv/a b", "read=1048576 write=100iops"}, {"/srv/c", "write=1"}};
     container.devices = Texts{{"/dev/z", "c 1:5 0660 0:0"}, {"/opt/a b", "b /dev/no\\040such 0600 5:6 optional"}};
     container.kernel_limits = Texts{{"core", "unlimited:unlimited"}, {"nofile", "100:200"}};
     container.raw = {"lxc.cap.drop = sys_ptrace", "lxc.environment = RAW=1", "lxc.autodev = 1",

@@ -57,6 +57,37 @@ TEST_CASE("an allowance is a share in percent, or a time in a period that the ke
         CHECK_MESSAGE(!parse_cpu_allowance(bad), bad);
 }
 
+TEST_CASE("a disk is limited in bytes or in operations a second") {
+    CHECK(parse_disk_limit("10MiB") == "10485760");
+    CHECK(parse_disk_limit("5MB") == "5000000");
+    CHECK(parse_disk_limit("100iops") == "100iops");
+    for (const char* bad : {"", "0", "0iops", "iops", "-1iops", "1 iops", "10MiBiops", "10Mbit"})
+        CHECK_MESSAGE(!parse_disk_limit(bad), bad);
+}
+
+TEST_CASE("each disk's limits are its files' on the host, and limits.max is both") {
+    const Lowered result = lowered(R"(
+stack: lab
+storage_pools: [{name: default, driver: dir}]
+storage_volumes: [{name: v, pool: default}]
+images: [{name: busybox, source: {type: busybox}}]
+containers:
+- name: web
+  image: busybox
+  profiles: []
+  devices:
+    root: {type: disk, path: /, pool: default, limits.read: 10MiB}
+    a: {type: disk, path: /a, source: /srv, limits.max: 100iops, limits.read: 1MB}
+    b: {type: disk, path: /b, pool: default, source: v, limits.read: 1000iops, limits.write: 2kB}
+    c: {type: disk, path: /c, source: /opt}
+)");
+    const std::string pool = "/state/pools/default/";
+    CHECK(*object<Container>(result, "web").disk_limits == Texts{{"/srv", "read=100iops write=100iops"},
+                                                                 {pool + "containers/web", "read=10485760"},
+                                                                 {pool + "custom/v", "read=1000iops write=2000"}});
+    CHECK_FALSE(container("{}").disk_limits);
+}
+
 TEST_CASE("a resource limit has a soft value that is no higher than the hard one") {
     CHECK(parse_resource_limit("1024") == "1024:1024");
     CHECK(parse_resource_limit("1:2") == "1:2");

@@ -130,6 +130,32 @@ TEST_CASE("a restart is a stop and an update that starts again, around what the 
     CHECK(model::to_text(*fields[0].to) == "running");
 }
 
+TEST_CASE("containers stop by priority, the highest first") {
+    const auto running = [](std::optional<std::int64_t> priority, std::vector<model::Need> needs = {}) {
+        model::Container container;
+        container.state = model::ContainerState::running;
+        container.stop_priority = priority;
+        return wanted(container, std::move(needs));
+    };
+    const Plan plan = planned({remove("container/a", running(std::nullopt)), remove("container/b", running(5)),
+                               remove("container/c", running(10)), remove("container/d", running(-1)),
+                               restarted("container/e", running(0))});
+    CHECK(waits(plan, "stop container/b", "stop container/c"));
+    CHECK(waits(plan, "stop container/a", "stop container/b"));
+    CHECK(waits(plan, "stop container/e", "stop container/b"));
+    CHECK(waits(plan, "stop container/d", "stop container/a"));
+    CHECK_FALSE(waits(plan, "stop container/a", "stop container/e"));
+    CHECK_FALSE(waits(plan, "stop container/e", "stop container/a"));
+
+    // A need goes before a priority, also where several of both would make a circle.
+    const auto needs_b = need("container/b", Bond::order);
+    const auto needs_d = need("container/d", Bond::order);
+    const Plan tied = planned({remove("container/a", running(1, {needs_b})), remove("container/b", running(4)),
+                               remove("container/c", running(3, {needs_d})), remove("container/d", running(2))});
+    CHECK(waits(tied, "stop container/b", "stop container/a"));
+    CHECK(waits(tied, "stop container/d", "stop container/c"));
+}
+
 TEST_CASE("a deferred change doesn't stop the container") {
     Change change = restarted("container/web", ours(container()));
     change.effect = Effect::live;
