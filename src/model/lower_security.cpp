@@ -122,8 +122,9 @@ void lower_security(const Config& config, Container& object, Places& places, Dia
     if (!object.raw) object.raw.emplace();
     lower_apparmor(config, object, places);
     if (!bool_value(config, "security.nesting", false)) return;
-    // The kernel lets nobody mount a new proc or sysfs who sees none without something mounted over parts of it.
-    constexpr std::array nesting{"lxc.apparmor.allow_nesting = 1",
+    // The kernel lets nobody mount a new proc or sysfs who sees none without something mounted over parts of it. liblxc
+    // looks for every hierarchy of cgroups, and an init may have mounted some of them only, or none.
+    constexpr std::array nesting{"lxc.mount.auto = cgroup:rw:force", "lxc.apparmor.allow_nesting = 1",
                                  "lxc.mount.entry = proc dev/.lxc/proc proc create=dir,optional 0 0",
                                  "lxc.mount.entry = sys dev/.lxc/sys sysfs create=dir,optional 0 0"};
     object.raw->insert(object.raw->end(), nesting.begin(), nesting.end());

@@ -56,9 +56,10 @@ Status map_ids(const Fd& mount, int user_namespace) {
     mount_attr attributes{};
     attributes.attr_set = MOUNT_ATTR_IDMAP;
     attributes.userns_fd = static_cast<std::uint64_t>(user_namespace);
-    if (::mount_setattr(mount.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
-        return mount_error(errno, "map the ids of a mount");
-    return ok();
+    if (::mount_setattr(mount.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0) return ok();
+    // In a container root may do so only to file systems that were mounted in there.
+    if (errno == EPERM) return Error(ErrorCode::unsupported, system_error(EPERM, "map the ids of a mount").message());
+    return mount_error(errno, "map the ids of a mount");
 }
 
 Result<Fd> make_overlay(const OverlayParts& parts) {

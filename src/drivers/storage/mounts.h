@@ -9,7 +9,8 @@
 namespace ctl::drivers::storage {
 
 /// A mount of the directory that is attached nowhere yet: what lies mounted below stays out; ids are seen through the user
-/// namespace, if one is given. Errors: unsupported when the kernel or file system has no idmapped mounts.
+/// namespace, if one is given. Errors: unsupported when the kernel or file system has no idmapped mounts,
+/// or this one is not ours to map: that of a container that we run in.
 [[nodiscard]] Result<Fd> clone_mount(int directory, std::optional<int> user_namespace);
 
 /// Lets the ids of a mount that is attached nowhere be seen through a user namespace. Errors: as clone_mount().
