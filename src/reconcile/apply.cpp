@@ -7,6 +7,7 @@
 #include "model/state_json.h"
 #include "reconcile/driver_call.h"
 #include "reconcile/observe.h"
+#include "reconcile/rebuilt_needs.h"
 #include "reconcile/reconciler.h"
 
 namespace ctl::reconcile {
@@ -129,7 +130,7 @@ Result<std::vector<RebuiltStack>> rebuild_from_marks(const Environment& environm
         if (id.kind == model::ObjectKind::snapshot || may_be_published(entry)) continue;
         model::Entry record;
         record.object = model::make_object(id.kind);
-        record.needs = entry.needs;
+        record.needs = rebuilt_needs(id, entry, observation.state);
         record.owner = entry.owner;
         stacks[entry.owner.stack].emplace(id, std::move(record));
     }
