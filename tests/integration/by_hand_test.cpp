@@ -1,26 +1,25 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
 
 #include "base/text.h"
 #include "lab.h"
+#include "support/wait.h"
 
 // What people do to containers beside the manifest, and what plan, apply and watch make of it.
 
 namespace ctl::testing {
 namespace {
 
-const std::string ctl = CTL_BINARY_DIR "/ctl";
-
 const std::string stack = busybox_ground("hands") + R"(containers:
 - {name: web, image: busybox}
 - {name: spare, image: busybox, state: stopped}
 )";
 
-std::string with(const std::string& from, const std::string& to) {
-    std::string text = stack;
-    return text.replace(text.find(from), from.size(), to);
-}
+std::string with(const std::string& from, const std::string& to) { return replaced(stack, from, to); }
 
 struct Hands : Lab {
     std::string file = write("stack.yaml", stack);
@@ -67,8 +66,12 @@ TEST_CASE("a container that ctl stopped stays stopped, one that died comes back"
     }
     SUBCASE("the manifest's own word counts more") {
         hands.must_apply(hands.write("off.yaml", with("name: web,", "name: web, state: stopped,")));
+        CHECK(hands.state("web") == "STOPPED");
+        CHECK_FALSE(has(hands.plan("/run/lab/off.yaml").out, "ends that"));
+        CHECK(hands.planned(hands.file).size() == 1);
         hands.must_apply(hands.file);
         CHECK(hands.state("web") == "RUNNING");
+        CHECK_FALSE(has(hands.plan(hands.file).out, "ends that"));
     }
     hands.must_delete(hands.file);
 }
@@ -88,15 +91,29 @@ TEST_CASE("a frozen container stays frozen, and goes on where it was") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Hands hands;
     const std::string init = hands.init_pid("web");
+    // A process that takes all the processor time it can get tells whether it runs.
+    REQUIRE(hands.attach("web", "(while :; do :; done) > /dev/null 2>&1 & echo $! > /busy").exit_code == 0);
+    const std::string rootfs = "/proc/" + init + "/root";
+    const std::string ticks = "awk '{ print $14 }' " + rootfs + "/proc/$(cat " + rootfs + "/busy)/stat";
+    const auto runs_within = [&](std::chrono::seconds time) {
+        const std::string before = hands.line(ticks);
+        return wait_until([&] { return hands.line(ticks) != before; }, time);
+    };
+    CHECK(runs_within(std::chrono::seconds{10}));
     hands.must_ctl({"freeze", "web"});
     CHECK(hands.state("web") == "FROZEN");
+    CHECK_FALSE(runs_within(std::chrono::seconds{1}));
     hands.must_apply(hands.file);
     CHECK(hands.state("web") == "FROZEN");
     hands.must_ctl({"unfreeze", "web"});
     CHECK(hands.state("web") == "RUNNING");
+    CHECK(runs_within(std::chrono::seconds{10}));
     CHECK(hands.init_pid("web") == init);
-    CHECK(hands.Sandbox::ctl({"freeze", "spare"}).exit_code == 1);
-    CHECK(hands.Sandbox::ctl({"unfreeze", "spare"}).exit_code == 1);
+    for (const auto& [verb, done] : {std::pair("freeze", "frozen"), {"unfreeze", "thawed"}}) {
+        const Output refused = hands.Sandbox::ctl({verb, "spare"});
+        CHECK(refused.exit_code == 1);
+        CHECK_MESSAGE(has(refused.err, fmt::format("container \"spare\" is stopped and can't be {}", done)), refused.err);
+    }
     CHECK(hands.state("spare") == "STOPPED");
 }
 
@@ -115,25 +132,32 @@ TEST_CASE("a stop waits as long as it is told, and not at all by force") {
     const Hands hands;
     const auto seconds_of = [&](const std::vector<std::string>& arguments) {
         // An init that hears its signal and does nothing about it.
-        hands.must(
-            "printf '#!/bin/sh\\ntrap : USR1 PWR\\ntouch /ready\\nwhile :; do sleep 1; done\\n' > /run/deaf; chmod 755 "
-            "/run/deaf");
-        hands.must(ctl +
-                   " exec web -- sh -c 'rm -f /ready; cat > /sbin/init.new; chmod 755 /sbin/init.new; mv /sbin/init.new "
-                   "/sbin/init' < /run/deaf");
+        hands.write("deaf", R"(#!/bin/sh
+trap 'touch /asked' USR1 USR2 PWR TERM
+touch /ready
+while :; do sleep 1000 & wait; done
+)");
+        hands.must(program +
+                   " exec web -- sh -c 'rm -f /ready /asked; cat > /sbin/init.new; chmod 755 /sbin/init.new; mv "
+                   "/sbin/init.new /sbin/init' < /run/lab/deaf");
         hands.must_ctl({"restart", "--force", "web"});
-        hands.must("until " + ctl + " exec web -- test -e /ready; do :; done");
+        hands.wait_for(program + " exec web -- test -e /ready");
         const auto begin = std::chrono::steady_clock::now();
         hands.must_ctl(arguments);
         const auto end = std::chrono::steady_clock::now();
         CHECK(hands.state("web") == "STOPPED");
-        hands.must_ctl({"start", "web"});
         return std::chrono::duration<double>(end - begin).count();
     };
+    const auto was_asked = [&] {
+        return hands.sh("test -e /var/lib/ctl/pools/default/containers/web/rootfs/asked").exit_code == 0;
+    };
     const double patient = seconds_of({"stop", "--timeout", "3", "web"});
+    CHECK(was_asked());
     CHECK(patient >= 3);
     CHECK(patient < 8);
+    hands.must_ctl({"start", "web"});
     CHECK(seconds_of({"stop", "--force", "web"}) < 2.5);
+    CHECK_FALSE(was_asked());
 }
 
 TEST_CASE("after a reboot a start brings back what the container stands on") {
@@ -152,17 +176,14 @@ TEST_CASE("watch leaves a stopped container stopped and starts one that died") {
     Hands hands;
     hands.file = hands.write("three.yaml", stack + "- {name: other, image: busybox}\n");
     hands.must_apply(hands.file);
-    hands.must("mkdir -p /run/stack; cp " + hands.file + " /run/stack/stack.yaml; setsid " + ctl +
-               " watch /run/stack > /run/watch.log 2>&1 & echo $! > /run/watch.pid");
-    hands.must("until grep -q 'read the stack' /run/watch.log; do :; done");
+    hands.must("mkdir -p /run/stack; cp " + hands.file + " /run/stack/stack.yaml");
+    const Watch watch(hands, "/run/stack");
     hands.must_ctl({"stop", "web"});
     // It has looked since, once it has brought back one that died later.
-    hands.must(
-        "lxc-stop -k -P /var/lib/ctl/containers -n other; timeout 30 sh -c 'until lxc-info -P /var/lib/ctl/containers -sH "
-        "-n "
-        "other | grep -q RUNNING; do :; done'");
+    hands.must("lxc-stop -k -P /var/lib/ctl/containers -n other");
+    CHECK_MESSAGE(wait_until([&] { return hands.state("other") == "RUNNING"; }, std::chrono::seconds{30}), watch.log());
     CHECK(hands.state("web") == "STOPPED");
-    hands.must("kill $(cat /run/watch.pid); while kill -0 $(cat /run/watch.pid) 2> /dev/null; do :; done");
+    CHECK(watch.end() == 0);
 }
 
 TEST_CASE("a container that nobody applied can't be stopped") {

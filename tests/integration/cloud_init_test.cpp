@@ -38,12 +38,6 @@ std::string with_image(const std::string& example, const std::string& directory)
     return text.replace(from, to - from, fmt::format("  source: {{type: directory, path: {}}}\n", directory));
 }
 
-std::string replaced(std::string text, const std::string& what, const std::string& with) {
-    const std::size_t at = text.find(what);
-    REQUIRE(at != std::string::npos);
-    return text.replace(at, what.size(), with);
-}
-
 void wait_for_cloud_init(const Lab& lab, const std::string& container) {
     const bool done =
         wait_until([&] { return lab.attach(container, "cloud-init status").out.find("status: done") != std::string::npos; },

@@ -91,18 +91,80 @@ TEST_CASE("what one stack has is not another's") {
         check_refused(lab, theirs, {"link/br0 of Network/br0 belongs to Network/br0 of stack \"mine\""});
     }
     SUBCASE("a container") {
-        std::string text = stack;
-        text.replace(text.find("mine"), 4, "theirs");
-        check_refused(lab, lab.write("theirs.yaml", text),
+        check_refused(lab, lab.write("theirs.yaml", replaced(stack, "mine", "theirs")),
                       {"container/a of Container/a belongs to Container/a of stack \"mine\""});
     }
     SUBCASE("even when the records are lost") {
         lab.must("rm /var/lib/ctl/state.db*");
-        std::string text = stack;
-        text.replace(text.find("mine"), 4, "theirs");
-        check_refused(lab, lab.write("theirs.yaml", text),
+        check_refused(lab, lab.write("theirs.yaml", replaced(stack, "mine", "theirs")),
                       {"container/a of Container/a belongs to Container/a of stack \"mine\""});
     }
+}
+
+TEST_CASE("what somebody writes into a container's config is gone when the container has started again") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    const std::string coloured = replaced(stack, "- name: a\n", "- name: a\n  config: {environment.COLOUR: blue}\n");
+    const std::string file = lab.write("stack.yaml", coloured);
+    lab.must_apply(file);
+    const std::string config = "/var/lib/ctl/containers/a/config";
+    SUBCASE("a key that the manifest has, in a container that is stopped") {
+        lab.must("lxc-stop -k -P /var/lib/ctl/containers -n a; grep -q COLOUR=blue " + config +
+                 " && sed -i s/COLOUR=blue/COLOUR=red/ " + config);
+        const auto planned = lab.planned(file);
+        CHECK_MESSAGE(planned == std::vector<std::string>{"container/a update live: environment, state drifted"},
+                      joined(planned, "; "));
+        lab.must_apply(file);
+        CHECK(lab.sh("grep -q COLOUR=blue " + config).exit_code == 0);
+        CHECK(has(lab.must("tr '\\0' '\\n' < /proc/" + lab.init_pid("a") + "/environ"), "COLOUR=blue"));
+    }
+    SUBCASE("a key that the manifest has not, while the container runs with something else") {
+        lab.must("echo 'lxc.proc.oom_score_adj = 123' >> " + config);
+        CHECK(lab.planned(file).empty());
+        lab.write("stack.yaml", replaced(coloured, "COLOUR: blue", "COLOUR: green"));
+        lab.must_apply(file);
+        CHECK(lab.sh("grep -q COLOUR=green " + config).exit_code == 0);
+        CHECK(lab.sh("grep -q oom_score_adj " + config).exit_code != 0);
+        CHECK(lab.must("cat /proc/" + lab.init_pid("a") + "/oom_score_adj") != "123\n");
+    }
+    SUBCASE("but without our mark the container is not ours") {
+        lab.must("sed -i 1d " + config);
+        check_refused(lab, file, {"container/a is already on this host and is not ours"});
+    }
+}
+
+TEST_CASE("a copy of a container, mark and all, is nobody's") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    const std::string file = lab.write("stack.yaml", stack);
+    lab.must_apply(file);
+    // What lxc-copy does, but for the root filesystem.
+    lab.must(
+        "cd /var/lib/ctl/containers && mkdir copy && sed 's/lxc.uts.name = a/lxc.uts.name = copy/' a/config > copy/config "
+        "&& "
+        "grep -q 'lxc.uts.name = copy' copy/config");
+    CHECK(lab.planned(file).empty());
+    CHECK_FALSE(has(lab.ctl({"get", "containers"}).out, "copy"));
+    const std::string with_copy = stack + "- {name: copy, image: busybox, devices: {eth0: {type: none}}}\n";
+    check_refused(lab, lab.write("copy.yaml", with_copy), {"container/copy is already on this host and is not ours"});
+    const std::string config = lab.must("cat /var/lib/ctl/containers/copy/config");
+    CHECK(lab.ctl({"state", "rebuild"}).exit_code == 0);
+    CHECK(lab.planned(file).empty());
+    lab.must_delete(file);
+    CHECK(lab.must("cat /var/lib/ctl/containers/copy/config") == config);
+}
+
+TEST_CASE("a pool stays with the driver it was made with") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    CTL_SKIP_IF(!lab.has_btrfs(), "needs btrfs");
+    const std::string other = "config: {source: /run/lab/pool}";
+    lab.must_apply(lab.write("stack.yaml", stack));
+    const std::string file =
+        lab.write("stack.yaml", replaced(stack, "driver: dir, " + other, "driver: btrfs, config: {size: 128MiB}"));
+    check_refused(lab, file,
+                  {"driver of pool/default can't change from \"dir\" to \"btrfs\"",
+                   "take StoragePool/default and all that is in it out of the stack"});
 }
 
 TEST_CASE("a host interface that is not there is said before the first change") {

@@ -8,7 +8,6 @@
 namespace ctl::testing {
 namespace {
 
-const std::string ctl = CTL_BINARY_DIR "/ctl";
 const std::string example = "manifests/examples/22-day-two.yaml";
 
 struct Day : Lab {
@@ -16,7 +15,6 @@ struct Day : Lab {
 
     Day() { must_apply(example); }
 
-    [[nodiscard]] std::string line(const std::string& script) const { return std::string(trimmed(must(script))); }
     [[nodiscard]] std::string inside(const std::string& script) const {
         return std::string(trimmed(attach("web", script).out));
     }
@@ -36,7 +34,9 @@ TEST_CASE("info tells of a container what lxc-info and the kernel tell") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Day day;
     CHECK(day.pings("web", "10.22.0.12"));
-    const auto fact = [&](const std::string& query) { return day.line(ctl + " info web -o json | jq -r '" + query + "'"); };
+    const auto fact = [&](const std::string& query) {
+        return day.line(program + " info web -o json | jq -r '" + query + "'");
+    };
     CHECK(fact(".state") == "running");
     CHECK(fact(".profiles") == "default,limited");
     CHECK(fact(".usage.pid") == day.init_pid("web"));
@@ -49,7 +49,7 @@ TEST_CASE("info tells of a container what lxc-info and the kernel tell") {
     const std::string nic = ".interfaces[] | select(.name == \"eth0\") | ";
     CHECK(fact(nic + ".addresses[0]") == "10.22.0.11/24");
     CHECK(fact(nic + ".network") == "lab0");
-    CHECK(day.line("ip -j link show master lab0 | jq -r '.[].ifname' | grep -c \"$(" + ctl +
+    CHECK(day.line("ip -j link show master lab0 | jq -r '.[].ifname' | grep -c \"$(" + program +
                    " info web -o json | jq -r '.interfaces[0].host_side')\"") == "1");
     const std::string bytes = "ip -s -j link show eth0 | jq '.[0].stats64.tx.bytes'";
     const long first = std::stol(day.in_netns("web", bytes).out);
@@ -57,14 +57,14 @@ TEST_CASE("info tells of a container what lxc-info and the kernel tell") {
     CHECK(first > 0);
     CHECK(first <= ours);
     CHECK(ours <= std::stol(day.in_netns("web", bytes).out));
-    const std::string text = day.must(ctl + " info web");
+    const std::string text = day.must(program + " info web");
     for (const std::string label : {"State          running\n", "PID            ", "CPU            ", "Memory         ",
                                     "Memory peak    ", "    received   ", "    sent       "})
         CHECK_MESSAGE(text.find(label) != std::string::npos, label);
     SUBCASE("of one that a person stopped it says so") {
-        day.must(ctl + " stop web");
-        CHECK(day.must(ctl + " info web").find("State          stopped, by ctl stop\n") != std::string::npos);
-        CHECK(day.must(ctl + " info web").find("PID") == std::string::npos);
+        day.must(program + " stop web");
+        CHECK(day.must(program + " info web").find("State          stopped, by ctl stop\n") != std::string::npos);
+        CHECK(day.must(program + " info web").find("PID") == std::string::npos);
     }
     day.must_delete(example);
     day.check_nothing_left(day.before);
@@ -74,7 +74,7 @@ TEST_CASE("top shows first what is busiest") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Day day;
     CHECK(day.attach("db", "(while :; do :; done) > /dev/null 2>&1 &").exit_code == 0);
-    const std::string table = day.must(ctl + " top --interval 0.5");
+    const std::string table = day.must(program + " top --interval 0.5");
     const auto lines = split(table, '\n');
     REQUIRE(lines.size() >= 3);
     CHECK(lines[0].starts_with("NAME"));
@@ -99,7 +99,7 @@ TEST_CASE("files and directories go in and come out, with owners on both sides")
         day.must_cp({"/run/files/tree", "web:/root/copy"});
         day.must_cp({"-a", "/run/files/tree", "web:/root/kept"});
         day.must_cp({"--owner", "65534:1", "/run/files/big", "web:/tmp/theirs"});
-        if (!running) day.must(ctl + " start web");
+        if (!running) day.must(program + " start web");
         CHECK(day.inside("sha256sum < /root/big") == day.line("sha256sum < /run/files/big"));
         CHECK(day.inside("stat -c '%u:%g %a' /root/big /root/copy /root/copy/one /root/copy/deep /root/copy/deep/two | tr "
                          "'\\n' ' '") == "0:0 644 0:0 755 0:0 755 0:0 750 0:0 644");
@@ -118,10 +118,11 @@ TEST_CASE("files and directories go in and come out, with owners on both sides")
         // A set-id program of a container's is no program of the host's root.
         CHECK(day.line("find /run/out -perm /7000 | wc -l") == "0");
         CHECK(day.attach("web", "rm -rf /root/* /tmp/theirs").exit_code == 0);
-        if (running) day.must(ctl + " stop web");
+        if (running) day.must(program + " stop web");
     }
     SUBCASE("through pipes") {
-        CHECK(day.must("printf hello | " + ctl + " cp - web:/tmp/hello; " + ctl + " cp web:/tmp/hello -") == "hello");
+        CHECK(day.must("printf hello | " + program + " cp - web:/tmp/hello; " + program + " cp web:/tmp/hello -") ==
+              "hello");
     }
     SUBCASE("what isn't there is an error, and two sides are needed") {
         CHECK(day.cp({"web:/nothing", "/run"}).exit_code == 1);
@@ -137,21 +138,27 @@ TEST_CASE("files and directories go in and come out, with owners on both sides")
 TEST_CASE("no link of a container's leads a copy out of it") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Day day;
+    bool runs = true;
+    SUBCASE("while it runs") {}
+    SUBCASE("while it is stopped, and its root is reached through the host") { runs = false; }
     day.must("mkdir /run/secret; echo secret > /run/secret/key; echo file > /run/file");
     REQUIRE(day.attach("web",
                        "mkdir /trap /box; ln -s /run/secret/key /trap/key; ln -s /run/secret /trap/dir; ln -s "
                        "../../../../../../run/secret "
                        "/trap/up; ln -s /proc/1/root/run/secret /trap/magic; mknod /box/pipe p; ln -s /run/file /box/link")
                 .exit_code == 0);
-    for (const std::string path : {"key", "dir/key", "up/key", "magic/key"})
+    if (!runs) day.must(program + " stop web");
+    for (const std::string path : {"key", "dir/key", "up/key", "magic/key"}) {
         CHECK(day.cp({"web:/trap/" + path, "/run/out"}).exit_code != 0);
+        CHECK(day.sh("test -e /run/out").exit_code != 0);
+    }
     for (const std::string path : {"dir/new", "up/new", "magic/new"})
         CHECK(day.cp({"/run/file", "web:/trap/" + path}).exit_code != 0);
     CHECK(day.line("ls /run/secret") == "key");
     // A link is replaced, not written through.
     day.must_cp({"/run/file", "web:/trap/key"});
     CHECK(day.line("cat /run/secret/key") == "secret");
-    CHECK(day.inside("cat /trap/key") == "file");
+    CHECK(day.line(program + " cp web:/trap/key -") == "file");
     // Copied with a directory it stays a link, and a pipe isn't read.
     const Output output = day.cp({"web:/box", "/run/box"});
     CHECK(output.exit_code == 0);

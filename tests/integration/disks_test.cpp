@@ -88,9 +88,7 @@ TEST_CASE("with shifted ids the files of the host's root are those of the contai
 TEST_CASE("ids that a file system can't shift are refused before anything is made") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Lab lab;
-    std::string text = stack(", shift: true");
-    text.replace(text.find("/run/d,"), 7, "/sys/kernel,");
-    const Output refused = lab.apply(lab.write("stack.yaml", text));
+    const Output refused = lab.apply(lab.write("stack.yaml", replaced(stack(", shift: true"), "/run/d,", "/sys/kernel,")));
     CHECK(refused.exit_code != 0);
     CHECK_MESSAGE(
         refused.err.find("disk \"/mnt/d\" can't have its ids shifted: shift the ids of /sys/kernel: Invalid argument") !=

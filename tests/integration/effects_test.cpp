@@ -51,12 +51,6 @@ containers:
   # more of b
 )";
 
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-    const std::size_t at = text.find(from);
-    REQUIRE_MESSAGE(at != std::string::npos, "the stack has no ", from);
-    return text.replace(at, from.size(), to);
-}
-
 std::string str(const Lines& lines) { return "\n  " + joined(lines, "\n  ") + "\n"; }
 std::string str(const Keys& keys) { return str(Lines(keys.begin(), keys.end())); }
 

@@ -8,8 +8,6 @@
 namespace ctl::testing {
 namespace {
 
-const std::string ctl = CTL_BINARY_DIR "/ctl";
-
 const std::string stack = busybox_ground("hands") + R"(containers:
 - {name: web, image: busybox, config: {environment.GREETING: hello}}
 - {name: old, image: busybox, config: {security.privileged: true}}
@@ -70,7 +68,7 @@ TEST_CASE("a command has the container's identity, and the user, directory and v
     CHECK(hands.says({"web", "--env", "A=one two", "--env", "GREETING=bye", "--", "sh", "-c", "echo $A $GREETING"}) ==
           "one two bye");
     // Nothing of the caller's own environment gets in.
-    CHECK(hands.must("SECRET=x " + ctl + " exec web -- env").find("SECRET") == std::string::npos);
+    CHECK(hands.must("SECRET=x " + program + " exec web -- env").find("SECRET") == std::string::npos);
     CHECK(hands.exec({"web", "--env", "nonsense", "--", "true"}).exit_code == 125);
 }
 
@@ -88,17 +86,13 @@ TEST_CASE("a command is confined as the container is") {
         CHECK(hands.says({container, "--", "sh", "-c", same}).empty());
     }
     SUBCASE("on the host it is nobody, in the container's cgroups") {
-        const std::string looks = "touch /run/go; " + ctl +
-                                  " exec web -- sh -c 'touch /tmp/here; exec sleep 1000' & "
-                                  "while ! " +
-                                  ctl +
-                                  " exec web -- test -e /tmp/here; do :; done; "
-                                  "p=$(pgrep -f '^sleep 1000$' | head -1); stat -c %u /proc/$p; grep -c /ctl/web/payload "
-                                  "/proc/$p/cgroup; kill -9 $p; wait";
-        const auto lines = hands.must(looks);
-        INFO(lines);
-        CHECK(lines.starts_with("100000\n"));
-        CHECK_FALSE(lines.starts_with("100000\n0\n"));
+        hands.must(program + " exec web -- sleep 1234 > /dev/null 2>&1 &");
+        hands.wait_for("pgrep -fx 'sleep 1234' > /run/pid");
+        CHECK(hands.line("stat -c %u /proc/$(cat /run/pid)") == "100000");
+        CHECK(std::stoi(hands.line("grep -c /ctl/web/payload /proc/$(cat /run/pid)/cgroup")) > 0);
+        CHECK(hands.line("grep -vc /ctl/web/payload /proc/$(cat /run/pid)/cgroup || true") ==
+              hands.line("grep -vc /ctl/web/payload /proc/" + hands.init_pid("web") + "/cgroup || true"));
+        hands.must("kill -9 $(cat /run/pid)");
     }
 }
 
@@ -108,55 +102,57 @@ TEST_CASE("without a terminal all three streams are the command's, byte by byte"
     const Output output = hands.exec({"web", "--", "sh", "-c", "echo out; echo err >&2"});
     CHECK(output.out == "out\n");
     CHECK(output.err == "err\n");
-    CHECK(hands.must("head -c 3000000 /dev/urandom > /run/in; " + ctl +
+    CHECK(hands.must("head -c 3000000 /dev/urandom > /run/in; " + program +
                      " exec web -- cat < /run/in | cmp - /run/in; echo $?") == "0\n");
     // A filter whose reader goes away ends.
-    CHECK(hands.must(ctl + " exec web -- yes | head -n 1") == "y\n");
+    CHECK(hands.must(program + " exec web -- yes | head -n 1") == "y\n");
     // What is left running keeps nobody waiting.
-    CHECK(hands.must(ctl + " exec web -- sh -c 'sleep 1000 & echo done'") == "done\n");
+    CHECK(hands.must(program + " exec web -- sh -c 'sleep 1000 & echo done'") == "done\n");
     SUBCASE("a descriptor of the host's is no way out") {
-        CHECK(hands.must(ctl + " exec web -- sh -c 'readlink /proc/self/fd/0' < /") != "/\n");
-        CHECK(hands.must("exec 7< /; " + ctl + " exec web -- sh -c 'ls /proc/self/fd' | tr '\\n' ' '").find('7') ==
+        CHECK(hands.must(program + " exec web -- sh -c 'readlink /proc/self/fd/0' < /") != "/\n");
+        CHECK(hands.must("exec 7< /; " + program + " exec web -- sh -c 'ls /proc/self/fd' | tr '\\n' ' '").find('7') ==
               std::string::npos);
     }
     SUBCASE("an interrupt reaches the command") {
-        CHECK(hands.must("timeout -s INT 60 " + ctl + " exec web -- sh -c 'kill -INT $$; echo unreachable'; echo $?") ==
+        CHECK(hands.must("timeout 60 " + program + " exec web -- sh -c 'kill -INT $$; echo unreachable'; echo $?") ==
               "130\n");
-        CHECK(hands.must(
-                  ctl +
-                  " exec web -- sh -c 'trap \"echo caught; exit 9\" TERM; touch /tmp/ready; while :; do sleep 1; done' & "
-                  "while ! " +
-                  ctl + " exec web -- test -e /tmp/ready; do :; done; kill $!; wait $!; echo $?") == "caught\n9\n");
+        hands.must("(" + program +
+                   " exec web -- sh -c 'trap \"echo caught; exit 9\" TERM; touch /tmp/ready; sleep 1000 & wait' > "
+                   "/run/caught & echo $! > /run/pid; wait $!; echo $? >> /run/caught) > /dev/null 2>&1 &");
+        hands.wait_for(program + " exec web -- test -e /tmp/ready");
+        hands.must("kill -TERM $(cat /run/pid)");
+        hands.wait_for("grep -q 9 /run/caught");
+        CHECK(hands.must("cat /run/caught") == "caught\n9\n");
     }
 }
 
 TEST_CASE("at a terminal the command has one of the container's, of the same size") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Hands hands;
-    const Output sized = hands.at_terminal(ctl + " exec web -- sh -c 'tty; stty size; test -c $(tty) && echo found'");
+    const Output sized = hands.at_terminal(program + " exec web -- sh -c 'tty; stty size; test -c $(tty) && echo found'");
     CHECK(sized.out.find("/dev/pts/") != std::string::npos);
     CHECK(sized.out.find("40 100\r\n") != std::string::npos);
     CHECK(sized.out.find("found") != std::string::npos);
-    CHECK(hands.at_terminal(ctl + " exec web -- sh -c 'exit 7'").exit_code == 7);
+    CHECK(hands.at_terminal(program + " exec web -- sh -c 'exit 7'").exit_code == 7);
     SUBCASE("it follows when the size changes") {
         const Output resized = hands.at_terminal(
-            "(while ! " + ctl +
-            " exec -T web -- test -e /tmp/ready < /dev/null; do :; done; stty rows 33 cols 77 < /dev/tty) & " + ctl +
+            "(while ! " + program +
+            " exec -T web -- test -e /tmp/ready < /dev/null; do :; done; stty rows 33 cols 77 < /dev/tty) & " + program +
             " exec web -- sh -c 'trap \"stty size; exit 5\" WINCH; touch /tmp/ready; while :; do sleep 1; done'");
         CHECK(resized.out.find("33 77") != std::string::npos);
         CHECK(resized.exit_code == 5);
     }
     SUBCASE("a user owns his terminal") {
-        CHECK(hands.at_terminal(ctl + " exec --user nobody web -- sh -c 'stat -c %U $(tty); echo x > $(tty)'")
+        CHECK(hands.at_terminal(program + " exec --user nobody web -- sh -c 'stat -c %U $(tty); echo x > $(tty)'")
                   .out.find("nobody") != std::string::npos);
     }
     SUBCASE("without one it can't reach the caller's") {
-        const Output none = hands.at_terminal(ctl + " exec -T web -- sh -c 'tty; (: < /dev/tty) || echo unreachable'");
+        const Output none = hands.at_terminal(program + " exec -T web -- sh -c 'tty; (: < /dev/tty) || echo unreachable'");
         CHECK(none.out.find("not a tty") != std::string::npos);
         CHECK(none.out.find("unreachable") != std::string::npos);
     }
     SUBCASE("one can be had for what comes from a pipe, and ends with it") {
-        CHECK(hands.must("echo hello | " + ctl + " exec -t web -- cat").find("hello\r\nhello\r\n") != std::string::npos);
+        CHECK(hands.must("echo hello | " + program + " exec -t web -- cat").find("hello\r\nhello\r\n") != std::string::npos);
     }
 }
 
@@ -177,28 +173,39 @@ TEST_CASE("logs shows what a container wrote to its console, and follows it") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Hands hands;
     REQUIRE(hands.exec({"web", "--", "sh", "-c", "printf 'one\\033[2Jtwo\\n' > /dev/console"}).exit_code == 0);
-    CHECK(hands.must("until " + ctl + " logs web | grep -q two; do :; done; " + ctl + " logs web").find("one\033[2Jtwo") !=
-          std::string::npos);
+    hands.wait_for(program + " logs web | grep -q two");
+    CHECK(has(hands.must(program + " logs web"), "one\033[2Jtwo"));
     // Only a terminal is protected from what a container writes.
-    CHECK(hands.at_terminal(ctl + " logs web").out.find("one\\x1b[2Jtwo") != std::string::npos);
-    CHECK(hands
-              .must(ctl + " logs -f web | sed /three/q & while ! " + ctl +
-                    " exec web -- sh -c 'echo three > /dev/console'; do :; done; wait")
-              .find("three") != std::string::npos);
-    CHECK(hands.Sandbox::ctl({"logs", "ghost"}).exit_code == 1);
-    CHECK(hands.Sandbox::ctl({"logs", "--lxc", "web"}).exit_code == 0);
+    CHECK(hands.at_terminal(program + " logs web").out.find("one\\x1b[2Jtwo") != std::string::npos);
+    // What comes later than it, too.
+    hands.must(program + " logs -f web > /run/followed 2>&1 & echo $! > /run/pid");
+    hands.wait_for("grep -q two /run/followed");
+    REQUIRE(hands.exec({"web", "--", "sh", "-c", "echo three > /dev/console"}).exit_code == 0);
+    hands.wait_for("grep -q three /run/followed");
+    hands.must("kill $(cat /run/pid)");
+    const Output ghost = hands.Sandbox::ctl({"logs", "ghost"});
+    CHECK_MESSAGE((ghost.exit_code == 1 && has(ghost.err, "ghost")), ghost.err);
+    hands.must("echo marked >> /run/ctl/containers/web.log");
+    CHECK(hands.Sandbox::ctl({"logs", "--lxc", "web"}).out == hands.must("cat /run/ctl/containers/web.log"));
 }
 
 TEST_CASE("the console is joined and left") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Hands hands;
-    const Output joined = hands.at_terminal(
-        "(until " + ctl + " logs web | grep -q typed; do " + ctl +
-        " exec -T web -- sh -c 'read line < /dev/console; echo typed $line > /dev/console' < /dev/null; done) & " +
-        "(until " + ctl + " logs web | grep -q 'typed'; do printf 'hello\\n'; done; printf '\\001q') | script -qefc '" +
-        ctl + " console web' /dev/null");
-    CHECK(joined.exit_code == 0);
-    CHECK(joined.out.find("typed hello") != std::string::npos);
+    // Something at the other end that says what it has read; what is typed comes out of it, or nobody read it.
+    REQUIRE(hands
+                .exec({"web", "--", "sh", "-c",
+                       "while read line; do echo heard $line; done < /dev/console > /dev/console 2>&1 &"})
+                .exit_code == 0);
+    for (const std::string word : {"first", "second"}) {
+        // Keys that are pressed before the console is joined are lost: this person presses them again.
+        const Output joined =
+            hands.at_terminal("(until " + program + " logs web | grep -q 'heard " + word + "'; do echo " + word +
+                              "; done; printf '\\001q') | timeout 60 script -qefc '" + program + " console web' /dev/null");
+        CHECK_MESSAGE(joined.exit_code == 0, joined.out);
+        CHECK_MESSAGE(has(joined.out, "heard " + word), joined.out);
+        CHECK(hands.exec({"web", "--", "true"}).exit_code == 0);
+    }
     CHECK(hands.Sandbox::ctl({"console", "web"}).exit_code == 125);
 }
 

@@ -11,11 +11,7 @@
 namespace ctl::testing {
 namespace {
 
-constexpr std::string_view ground = R"(stack: fire
-storage_pools: [{name: default, driver: dir}]
-images: [{name: busybox, source: {type: busybox}}]
-profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
-containers:
+const std::string ground = busybox_ground("fire") + R"(containers:
 - {name: web, image: busybox, devices: {eth0: {type: nic, name: eth0, network: fire0, ipv4.address: 10.28.0.5}}}
 - {name: db, image: busybox, devices: {eth0: {type: nic, name: eth0, network: fire0, ipv4.address: 10.28.0.6}}}
 )";
@@ -27,7 +23,7 @@ const std::string db = "10.28.0.6";
 
 /// The containers on a network with these keys, and what else is declared.
 std::string stack(const std::string& keys, const std::string& more = "") {
-    return std::string(ground) + "networks:\n- name: fire0\n  config: {ipv4.address: 10.28.0.1/24, ipv4.dhcp: false" +
+    return ground + "networks:\n- name: fire0\n  config: {ipv4.address: 10.28.0.1/24, ipv4.dhcp: false" +
            (keys.empty() ? "" : ", ") + keys + "}\n" + more;
 }
 
@@ -166,7 +162,7 @@ TEST_CASE("what somebody flushes or adds is put back by watch, and by the next a
     lab.must_apply("/run/lab/stack.yaml");
     CHECK(lab.rules() == rules);
 
-    lab.must("(exec " CTL_BINARY_DIR "/ctl watch /run/lab > /run/watch.log 2>&1 & echo $! > /run/watch.pid)");
+    const Watch watch(lab);
     const auto is_back = [&] { return lab.rules() == rules; };
     for (const std::string damage : {"nft flush ruleset", "nft delete table inet ctl_fire0",
                                      "nft flush table inet ctl_fire0", "nft add rule inet ctl_fire0 forward accept"}) {
@@ -176,14 +172,14 @@ TEST_CASE("what somebody flushes or adds is put back by watch, and by the next a
             lab.must(damage + " || true");
             return wait_until(is_back, std::chrono::seconds{5});
         });
-        CHECK_MESSAGE(repaired, lab.must("cat /run/watch.log"));
+        CHECK_MESSAGE(repaired, watch.log());
     }
     // From the flush to the listing that shows all again, by a shell that does nothing else.
     const std::string milliseconds = lab.must(
         "start=$(date +%s%N); nft flush ruleset; while ! nft list chain inet ctl_fire0 postrouting > /dev/null 2>&1; do :; "
         "done; echo $((($(date +%s%N) - start) / 1000000))");
     MESSAGE("a flush was repaired in ms: ", std::string(trimmed(milliseconds)));
-    lab.must("kill $(cat /run/watch.pid)");
+    CHECK(watch.end() == 0);
 }
 
 TEST_CASE("an ACL lets through what it allows and refuses the rest, each way as it says") {

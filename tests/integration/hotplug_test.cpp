@@ -34,12 +34,7 @@ containers:
     eth0: {type: nic, nictype: bridged, parent: br0, host_name: veth-b, ipv4.address: 10.40.0.12}
 )";
 
-std::string with(const std::string& from, const std::string& to) {
-    std::string text = stack;
-    const auto at = text.find(from);
-    REQUIRE(at != std::string::npos);
-    return text.replace(at, from.size(), to);
-}
+std::string with(const std::string& from, const std::string& to) { return replaced(stack, from, to); }
 
 std::string str(const Keys& keys) {
     return "\n  " + joined(std::vector<std::string>(keys.begin(), keys.end()), "\n  ") + "\n";

@@ -77,7 +77,8 @@ TEST_CASE("an image comes from a server by alias, is followed, and a container b
     const std::string first = lab.offer("20240101_01:00");
     lab.must_apply(example);
     CHECK(lab.fingerprint("debian") == first);
-    CHECK(lab.init_pid("web") != "-1");
+    const std::string init = lab.init_pid("web");
+    CHECK(init != "-1");
     CHECK(lab.attach("web", "cat /proc/1/comm").out == "init\n");
     CHECK_MESSAGE(wait_until([&] { return lab.attach("web", "ls /started").exit_code == 0; }, std::chrono::seconds{10}),
                   "the image's own init has run");
@@ -90,15 +91,12 @@ TEST_CASE("an image comes from a server by alias, is followed, and a container b
     CHECK_MESSAGE(lab.plan(example).exit_code == 0, "only ctl watch follows the server");
     lab.must("cd /var/lib/ctl/images/debian && jq '.looked = .looked - 6 * 3600' image.json > new && mv new image.json");
     CHECK(lab.plan(example).exit_code == 0);
-    lab.must(
-        fmt::format("mkdir /run/manifests && cp {}/{} /run/manifests && ({}/ctl watch /run/manifests > /run/watch.log "
-                    "2>&1 & echo $! > /run/watch.pid)",
-                    CTL_SOURCE_DIR, example, CTL_BINARY_DIR));
-    CHECK_MESSAGE(wait_until([&] { return lab.fingerprint("debian") == second; }, std::chrono::seconds{20}),
-                  lab.must("cat /run/watch.log"));
+    lab.write("stack.yaml", Lab::source(example));
+    const Watch watch(lab);
+    CHECK_MESSAGE(wait_until([&] { return lab.fingerprint("debian") == second; }, std::chrono::seconds{20}), watch.log());
     CHECK_MESSAGE(lab.trees().find(first) != std::string::npos, "the container still stands on what it was made from");
-    CHECK(lab.init_pid("web") != "-1");
-    lab.must("kill $(cat /run/watch.pid)");
+    CHECK(lab.init_pid("web") == init);
+    CHECK(watch.end() == 0);
 
     lab.must_delete(example);
     CHECK(lab.trees().empty());
@@ -134,19 +132,16 @@ containers: [{{name: web, image: {}, profiles: [], devices: {{root: {{type: disk
           "[[\"other\"],{\"a\":\"b\"},1,1]\n");
     lab.must(
         "kill $(cat /run/server/server.pid); cd /var/lib/ctl/images/debian && jq '.looked = 1' image.json > new && mv "
-        "new image.json && mkdir /run/manifests && cp " +
-        file +
-        " /run/manifests && (" CTL_BINARY_DIR
-        "/ctl watch /run/manifests > /run/watch.log 2>&1 & echo $! > "
-        "/run/watch.pid)");
+        "new image.json");
+    const Watch watch(lab);
     CHECK_MESSAGE(
         wait_until(
             [&] { return lab.sh("grep -q '\"trouble\": \"while' /var/lib/ctl/images/debian/image.json").exit_code == 0; },
             std::chrono::seconds{30}),
-        lab.must("cat /run/watch.log"));
-    CHECK(lab.must("grep -c error: /run/watch.log || true") == "0\n");
+        watch.log());
+    CHECK_FALSE(watch.has_said("error:"));
     CHECK(lab.init_pid("web") == init);
-    lab.must("kill $(cat /run/watch.pid)");
+    CHECK(watch.end() == 0);
     lab.write("stack.yaml", stack("", "debian"));
     lab.must_apply(file);
     CHECK(lab.must("jq -c '[.aliases, .properties, .public, .auto_update]' /var/lib/ctl/images/debian/image.json") ==

@@ -10,12 +10,10 @@
 namespace ctl::testing {
 namespace {
 
-const std::string ctl = CTL_BINARY_DIR "/ctl";
 const std::string example = "manifests/examples/26-ansible.yaml";
 
 struct Host : Lab {
     Host() { must_apply(example); }
-    [[nodiscard]] std::string line(const std::string& script) const { return std::string(trimmed(must(script))); }
 };
 
 }  // namespace
@@ -28,12 +26,18 @@ TEST_CASE("lxc-ls, lxc-info, lxc-attach and the others take our containers for o
     CHECK(host.line("lxc-ls" + path + "-1 --running | tr '\\n' ' '") == "db web");
     CHECK(host.must("lxc-ls" + path + "-f").find("web   RUNNING") != std::string::npos);
     CHECK(host.line("lxc-info" + path + "-n web -sH") == "RUNNING");
-    CHECK(host.line("lxc-info" + path + "-n web -pH") == host.line(ctl + " info web -o json | jq .usage.pid"));
+    CHECK(host.line("lxc-info" + path + "-n web -pH") == host.line(program + " info web -o json | jq .usage.pid"));
     CHECK(host.line("lxc-attach" + path + "-n web -- hostname") == "web");
-    CHECK(host.line("lxc-cgroup" + path + "-n web pids.current").find_first_not_of("0123456789") == std::string::npos);
-    // Stopped and started by hand it is the same container, and nothing has to be put right.
+    CHECK(std::stol(host.line("lxc-cgroup" + path + "-n web pids.current")) >= 1);
+    // Stopped by hand it is started again; started by hand it is the same container, and nothing has to be put right.
     host.must("lxc-stop" + path + "-n web");
     CHECK(host.line("lxc-info" + path + "-n web -sH") == "STOPPED");
+    CHECK(host.planned(example).size() == 1);
+    host.must("lxc-start" + path + "-n web");
+    CHECK(host.line("lxc-info" + path + "-n web -sH") == "RUNNING");
+    CHECK(host.planned(example).empty());
+    CHECK(host.line("lxc-attach" + path + "-n web -- hostname") == "web");
+    host.must("lxc-stop" + path + "-n web");
     host.must_apply(example);
     CHECK(host.line("lxc-attach" + path + "-n web -- hostname") == "web");
 }
@@ -41,7 +45,7 @@ TEST_CASE("lxc-ls, lxc-info, lxc-attach and the others take our containers for o
 TEST_CASE("the inventory names every container with its groups and addresses") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Host host;
-    const std::string list = ctl + " get containers -o ansible | jq -c ";
+    const std::string list = program + " get containers -o ansible | jq -c ";
     CHECK(host.line(list + ".running.hosts") == R"(["db","web"])");
     CHECK(host.line(list + ".stopped.hosts") == R"(["spare"])");
     CHECK(host.line(list + ".stack_ansible.hosts") == R"(["db","spare","web"])");
@@ -58,7 +62,7 @@ TEST_CASE("Ansible pings running containers, runs commands in them and copies fi
     host.must(
         "mkdir -p /run/etc-lxc /run/home; echo 'lxc.lxcpath = /var/lib/ctl/containers' > /run/etc-lxc/lxc.conf; "
         "mount --bind /run/etc-lxc /etc/lxc");
-    host.must("printf '#!/bin/sh\\nexec " + ctl +
+    host.must("printf '#!/bin/sh\\nexec " + program +
               " get containers -o ansible\\n' > /run/inventory; chmod 755 /run/inventory");
     const std::string ansible =
         "HOME=/run/home ANSIBLE_PYTHON_INTERPRETER=/usr/bin/python3 ansible -i /run/inventory running ";
@@ -68,7 +72,7 @@ TEST_CASE("Ansible pings running containers, runs commands in them and copies fi
     CHECK(pinged.find("spare") == std::string::npos);
     CHECK(host.must(ansible + "-m raw -a hostname").find("\nweb") != std::string::npos);
     host.must("echo 'by ansible' > /run/file; " + ansible + "-m copy -a 'src=/run/file dest=/root/file'");
-    CHECK(host.line(ctl + " exec db -- cat /root/file") == "by ansible");
+    CHECK(host.line(program + " exec db -- cat /root/file") == "by ansible");
     host.must_delete(example);
 }
 

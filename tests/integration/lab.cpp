@@ -123,6 +123,29 @@ profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}
 )";
 }
 
+std::string replaced(std::string text, std::string_view from, std::string_view to) {
+    const std::size_t at = text.find(from);
+    REQUIRE_MESSAGE(at != std::string::npos, "nowhere is there ", std::string(from));
+    return text.replace(at, from.size(), to);
+}
+
+std::string Lab::line(const std::string& script) const { return std::string(trimmed(must(script))); }
+
+void Lab::wait_for(const std::string& script, std::chrono::seconds deadline) const {
+    Output last;
+    const bool came = wait_until(
+        [&] {
+            last = sh(script);
+            return last.exit_code == 0;
+        },
+        deadline);
+    REQUIRE_MESSAGE(came, "waited in vain for: ", script, ": ", last.out, last.err);
+}
+
+bool Lab::has_btrfs() const {
+    return sh("command -v mkfs.btrfs && grep -qw btrfs /proc/filesystems && test -e /dev/loop-control").exit_code == 0;
+}
+
 Facts Lab::facts() const {
     Facts facts;
     const std::string lines = must(ask_for_facts);
@@ -176,5 +199,24 @@ void Lab::check_nothing_left(const std::set<std::string>& before) const {
         if (!before.contains(trace) && !furniture.contains(trace)) left.push_back(trace);
     CHECK_MESSAGE(left.empty(), "left behind: ", joined(left, "\n"));
 }
+
+Watch::Watch(const Lab& lab, const std::string& directory) : lab_(lab) {
+    lab.must("rm -rf /run/watch && mkdir /run/watch");
+    // What waits for its end is a shell, which renames the code in: it is never seen half-written.
+    lab.must("(sh -c 'echo $$ > /run/watch/pid; exec " + program + " watch " + directory +
+             "' > /run/watch/log 2>&1; echo $? > /run/watch/end; mv /run/watch/end /run/watch/code) > /dev/null 2>&1 &");
+    REQUIRE_MESSAGE(wait_until([&] { return lab.sh("grep -q 'read the stack' /run/watch/log").exit_code == 0; },
+                               std::chrono::seconds{20}),
+                    lab.sh("cat /run/watch/log").out);
+}
+
+int Watch::end() const {
+    lab_.must(std::string("kill -TERM $(") + pid + ")");
+    REQUIRE_MESSAGE(wait_until([&] { return lab_.sh("test -e /run/watch/code").exit_code == 0; }, std::chrono::seconds{20}),
+                    log());
+    return std::stoi(lab_.must("cat /run/watch/code"));
+}
+
+std::string Watch::log() const { return lab_.must("cat /run/watch/log"); }
 
 }  // namespace ctl::testing

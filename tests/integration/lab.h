@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <set>
 #include <string>
@@ -16,6 +17,9 @@
 
 namespace ctl::testing {
 
+/// This build's ctl, for lines of shell.
+inline const std::string program = CTL_BINARY_DIR "/ctl";
+
 /// What other people's tools say about a host, one fact a key: "link/web:eth0 mtu" → "1500". Links with their index, MTU,
 /// MAC, master, flag and addresses; routes; containers with their state, init process, config, limits and mount table.
 using Facts = std::map<std::string, std::string>;
@@ -29,6 +33,9 @@ using Facts = std::map<std::string, std::string>;
 [[nodiscard]] inline bool has(std::string_view text, std::string_view part) {
     return text.find(part) != std::string_view::npos;
 }
+
+/// The text with `to` where `from` first stands; fails the test if it stands nowhere.
+[[nodiscard]] std::string replaced(std::string text, std::string_view from, std::string_view to);
 
 /// A sandbox with questions that tests of whole stacks ask. Stacks are written where only the sandbox sees them.
 class Lab : public Sandbox {
@@ -45,6 +52,13 @@ public:
     /// What ctl plans, a line a change: "container/web update live: memory_limit changed".
     [[nodiscard]] std::vector<std::string> planned(const std::string& file, std::vector<std::string> more = {}) const;
 
+    /// What a script prints, without blanks around it; fails the test unless it ends with 0.
+    [[nodiscard]] std::string line(const std::string& script) const;
+    /// Runs a script again and again until it ends with 0; fails the test, with what it said last, if that takes too long.
+    void wait_for(const std::string& script, std::chrono::seconds deadline = std::chrono::seconds{20}) const;
+    /// Whether a pool of btrfs in a loop file can be made here.
+    [[nodiscard]] bool has_btrfs() const;
+
     [[nodiscard]] Facts facts() const;
     /// The first process of a running container, as the sandbox numbers it; "-1" when it doesn't run.
     [[nodiscard]] std::string init_pid(const std::string& container) const;
@@ -59,6 +73,23 @@ public:
     [[nodiscard]] std::set<std::string> traces() const;
     /// Fails the test if there are others now than there were, save for what ctl makes once and keeps.
     void check_nothing_left(const std::set<std::string>& before) const;
+};
+
+/// A `ctl watch` of a directory that runs beside the test, until it is ended or its sandbox goes. One at a time.
+class Watch {
+public:
+    /// Comes back when it has read the stack, which must be in the directory already.
+    explicit Watch(const Lab& lab, const std::string& directory = "/run/lab");
+
+    /// Asks it to end; its exit code.
+    [[nodiscard]] int end() const;
+    [[nodiscard]] std::string log() const;
+    [[nodiscard]] bool has_said(std::string_view text) const { return has(log(), text); }
+    /// A line of shell that prints its process.
+    static constexpr const char* pid = "cat /run/watch/pid";
+
+private:
+    const Lab& lab_;
 };
 
 }  // namespace ctl::testing

@@ -79,20 +79,17 @@ TEST_CASE("03: the host reaches a container with a leased address by a route of 
         CHECK(lab.lan_sh("ping -c 1 -W 2 " + first).exit_code == 0);
     }
     SUBCASE("by watch") {
-        lab.must("mkdir /run/watched");
-        lab.must("cp " + lab.write("watched.yaml", Lab::source(example)) + " /run/watched/");
-        lab.must(std::string(CTL_BINARY_DIR "/ctl") +
-                 " watch /run/watched > /run/watch.log 2>&1 & echo $! > /run/watch.pid");
+        lab.write("stack.yaml", Lab::source(example));
+        const Watch watch(lab);
         CHECK(wait_until([&] { return host_routes(lab) == first; }, patience));
         CHECK(lab.pings("", first));
 
         serve_dhcp(lab, 70);
         REQUIRE(lab.attach("test3", "killall -USR2 udhcpc; killall -USR1 udhcpc").exit_code == 0);
         const std::string second = lease(lab, "test3", "192.0.2.7");
-        CHECK_MESSAGE(wait_until([&] { return host_routes(lab) == second; }, patience), lab.must("cat /run/watch.log"));
+        CHECK_MESSAGE(wait_until([&] { return host_routes(lab) == second; }, patience), watch.log());
         CHECK(lab.pings("", second));
-        lab.must("kill $(cat /run/watch.pid)");
-        REQUIRE(wait_until([&] { return lab.sh("kill -0 $(cat /run/watch.pid)").exit_code != 0; }, patience));
+        REQUIRE(watch.end() == 0);
     }
     lab.must_delete(example);
     lab.check_nothing_left(before);

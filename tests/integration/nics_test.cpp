@@ -12,23 +12,15 @@ namespace {
 
 const std::string ground = busybox_ground("lab");
 
-std::string line(const Lab& lab, const std::string& script) { return std::string(trimmed(lab.must(script))); }
-
 /// Waits for an answer: new addresses of IPv6 on the LAN are looked for twice before they are used.
 bool lan_pings(const Lab& lab, const std::string& address) {
     return wait_until([&] { return lab.lan_sh("ping -c 1 -W 1 " + address).exit_code == 0; }, std::chrono::seconds{10});
 }
 
 std::string proxies(const Lab& lab) {
-    return line(lab,
-                "for family in -4 -6; do ip -N -j $family neigh show proxy | jq -r 'sort_by(.dst)[] | \"\\(.dst) \\(.dev) "
-                "\\(.protocol)\"'; done");
-}
-
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-    const auto at = text.find(from);
-    REQUIRE(at != std::string::npos);
-    return text.replace(at, from.size(), to);
+    return lab.line(
+        "for family in -4 -6; do ip -N -j $family neigh show proxy | jq -r 'sort_by(.dst)[] | \"\\(.dst) \\(.dev) "
+        "\\(.protocol)\"'; done");
 }
 
 }  // namespace
@@ -48,7 +40,7 @@ TEST_CASE("a routed container shares the host's subnet, and what is behind it is
     CHECK(lab.pings("web", "192.0.2.2"));
     CHECK(lab.in_netns("web", "ping -6 -c 1 -W 5 fd42:2::2").exit_code == 0);
     CHECK(lab.pings("", "192.0.2.20"));
-    CHECK(line(lab, "ip -j route get 10.7.0.9 | jq -r '.[0].gateway'") == "192.0.2.20");
+    CHECK(lab.line("ip -j route get 10.7.0.9 | jq -r '.[0].gateway'") == "192.0.2.20");
     CHECK_MESSAGE(
         lab.in_netns("web", "ip addr add 192.0.2.99/32 dev lo && ping -c 1 -W 1 -I 192.0.2.99 192.0.2.2").exit_code != 0,
         "an address that is not the container's gets through");
@@ -62,8 +54,8 @@ TEST_CASE("a routed container shares the host's subnet, and what is behind it is
         CHECK(proxies(lab) == "192.0.2.20 ens33 199\n192.0.2.21 ens33 199");
         CHECK(lan_pings(lab, "192.0.2.20"));
         CHECK(lan_pings(lab, "192.0.2.21"));
-        CHECK(line(lab, "ip -j route get 10.9.0.9 | jq -r '.[0].gateway'") == "192.0.2.20");
-        CHECK(line(lab, "ip -j route show 10.7.0.0/24") == "[]");
+        CHECK(lab.line("ip -j route get 10.9.0.9 | jq -r '.[0].gateway'") == "192.0.2.20");
+        CHECK(lab.line("ip -j route show 10.7.0.0/24") == "[]");
         CHECK(lab.init_pid("web") == init);
     }
     SUBCASE("what somebody deletes is put back") {
@@ -73,7 +65,7 @@ TEST_CASE("a routed container shares the host's subnet, and what is behind it is
         CHECK(lan_pings(lab, "192.0.2.20"));
     }
     SUBCASE("the host's end of the link is deleted, and everything on it comes back") {
-        const std::string end = line(lab, "ip -j route show 192.0.2.20 | jq -r '.[0].dev'");
+        const std::string end = lab.line("ip -j route show 192.0.2.20 | jq -r '.[0].dev'");
         lab.must("ip link del " + end);
         lab.must_apply(example);
         CHECK(lan_pings(lab, "192.0.2.20"));
@@ -98,7 +90,7 @@ containers:
     eth0: {type: nic, nictype: p2p, host_name: to-web, ipv4.address: 10.8.0.1/24, ipv4.gateway: 10.8.0.254, ipv4.routes: 10.8.0.0/24}
 )");
     lab.must_apply(file);
-    CHECK(line(lab, "ip -j route show 10.8.0.0/24 | jq -r '.[0]|.dev,.scope'") == "to-web\nlink");
+    CHECK(lab.line("ip -j route show 10.8.0.0/24 | jq -r '.[0]|.dev,.scope'") == "to-web\nlink");
     CHECK(lab.pings("", "10.8.0.1"));
     CHECK(lab.pings("web", "10.8.0.254"));
     lab.must_delete(file);
@@ -125,7 +117,7 @@ containers:
     REQUIRE(lab.apply(without).exit_code == 0);
     CHECK(changed_keys(facts, lab.facts()) == std::set<std::string>{"route/10.7.0.0/24"});
     lab.must_delete(without);
-    CHECK(line(lab, "ip -j route show proto 199") == "[]");
+    CHECK(lab.line("ip -j route show proto 199") == "[]");
 }
 
 TEST_CASE("limits of what comes into containers are set, changed live and taken away") {
@@ -144,7 +136,7 @@ containers:
     eth0: {type: nic, nictype: p2p, host_name: to-db, limits.ingress: 1Gbit}
 )";
     const auto ceiling = [&](const std::string& link) {
-        return line(lab, "tc -s class show dev " + link + " | grep -o 'ceil [^ ]*'");
+        return lab.line("tc -s class show dev " + link + " | grep -o 'ceil [^ ]*'");
     };
     lab.must_apply(lab.write("stack.yaml", stack));
     CHECK(ceiling("to-web") == "ceil 10Mbit");
@@ -162,7 +154,7 @@ containers:
     lab.must_apply("/run/lab/stack.yaml");
     CHECK(ceiling("to-web") == "ceil 20Mbit");
     lab.must_apply(lab.write("stack.yaml", replaced(stack, ", limits.ingress: 10Mbit", "")));
-    CHECK(line(lab, "tc class show dev to-web").empty());
+    CHECK(lab.line("tc class show dev to-web").empty());
     CHECK(ceiling("to-db") == "ceil 1Gbit");
     CHECK(changed_keys(facts, lab.facts()).empty());
     lab.must_delete("/run/lab/stack.yaml");
@@ -218,7 +210,7 @@ containers:
         lab.must_apply(file);
         CHECK(lan_pings(lab, "192.0.2.20"));
         CHECK(lab.pings("web", "192.0.2.2"));
-        CHECK(line(lab, "cat /sys/class/net/ens33/address") ==
+        CHECK(lab.line("cat /sys/class/net/ens33/address") ==
               std::string(trimmed(lab.in_netns("web", "ip -j link show eth0 | jq -r '.[0].address'").out)));
         lab.must_delete(file);
         lab.check_nothing_left(before);

@@ -60,12 +60,6 @@ std::string mirrored(std::string text) {
     return with(with(text, ".0.11/24}", ".0.12/24}"), "app1", "app2");
 }
 
-const std::string ground = R"(
-storage_pools: [{name: default, driver: dir}]
-images: [{name: busybox, source: {type: busybox}}]
-profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
-)";
-
 /// Hears as many bytes as it is told to, by TCP or UDP.
 constexpr const char* listener = R"py(import socket, sys
 is_udp, total = sys.argv[1] == "udp", int(sys.argv[2])
@@ -111,8 +105,7 @@ bool hears(const Lab& lab, const std::string& from, const std::string& to, const
 }
 
 /// A bridge with an address and a container on it.
-const std::string small_stack = "stack: small\n" + ground + R"(
-networks:
+const std::string small_stack = busybox_ground("small") + R"(networks:
 - {name: ovs0, config: {bridge.driver: openvswitch, ipv4.address: 10.60.0.1/24, ipv4.dhcp: false, ipv6.address: none}}
 containers:
 - name: web
@@ -279,7 +272,6 @@ TEST_CASE("a bridge or port that somebody deletes is put back, and the container
     CTL_SKIP_WITHOUT_SANDBOX();
     const Lab lab;
     lab.start_open_vswitch();
-    lab.must("mkdir -p /run/manifests");
     const std::string file = lab.write("stack.yaml", small_stack);
     const auto is_well = [&] { return lab.sh("ping -c 1 -W 1 10.60.0.2").exit_code == 0; };
 
@@ -298,9 +290,8 @@ TEST_CASE("a bridge or port that somebody deletes is put back, and the container
         lab.must_delete(file);
     }
     SUBCASE("by watch") {
-        lab.must("cp " + file + " /run/manifests/stack.yaml");
-        lab.must("(" CTL_BINARY_DIR "/ctl watch /run/manifests > /run/watch.log 2>&1 & echo $! > /run/watch.pid)");
-        REQUIRE_MESSAGE(wait_until(is_well, std::chrono::seconds{60}), lab.must("cat /run/watch.log"));
+        const Watch watch(lab);
+        REQUIRE_MESSAGE(wait_until(is_well, std::chrono::seconds{60}), watch.log());
         SUBCASE("a bridge") { lab.must("ovs-vsctl del-br ovs0"); }
         SUBCASE("a port") { lab.must("ovs-vsctl del-port web0"); }
         SUBCASE("while the database restarts") {
@@ -310,8 +301,8 @@ TEST_CASE("a bridge or port that somebody deletes is put back, and the container
                 ovsdb-server $OVS_DBDIR/conf.db --remote=punix:$OVS_RUNDIR/db.sock --detach --pidfile --log-file > /dev/null 2>&1
                 ovs-vsctl del-port web0)");
         }
-        CHECK_MESSAGE(wait_until(is_well, patience), lab.must("cat /run/watch.log"));
-        lab.must("kill $(cat /run/watch.pid)");
+        CHECK_MESSAGE(wait_until(is_well, patience), watch.log());
+        CHECK(watch.end() == 0);
     }
 }
 
@@ -332,6 +323,75 @@ TEST_CASE("ports of others are left alone, whatever becomes of ours") {
     // One of ours whose container is gone: its record is enough to find it.
     lab.must_apply(lab.write("stack.yaml", small_stack.substr(0, small_stack.find("containers:"))));
     CHECK(trim(lab.must("ovs-vsctl list-ports ovs0")) == "foreign");
+}
+
+TEST_CASE("an interface of the host is a port for as long as the manifest says, never goes down and stays the host's") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.start_open_vswitch();
+    lab.must("for name in ext0 ext1; do ip link add $name type veth peer name $name-far && ip link set $name up; done");
+    lab.must("ip monitor link > /run/monitor 2>&1 & echo $! > /run/monitor.pid");
+    const auto with_ports = [&](const std::string& ports) {
+        return lab.write("stack.yaml",
+                         with(small_stack, "{bridge.driver: openvswitch", "{bridge.driver: openvswitch" + ports));
+    };
+    const auto ports = [&] { return lab.line("ovs-vsctl list-ports ovs0 | tr '\\n' ' '"); };
+    const auto state = [&](const std::string& link) {
+        return lab.line("ip -j link show " + link + " | jq -r '.[0] | \"\\(.flags | index(\"UP\") != null) \\(.master)\"'");
+    };
+    lab.must_apply(with_ports(", bridge.external_interfaces: ext0"));
+    CHECK(ports() == "ext0 web0");
+    const std::string bridge = lab.line("ovs-vsctl get bridge ovs0 _uuid");
+    lab.must_apply(with_ports(", bridge.external_interfaces: 'ext0,ext1'"));
+    CHECK(ports() == "ext0 ext1 web0");
+    lab.must_apply(with_ports(", bridge.external_interfaces: ext1"));
+    CHECK(ports() == "ext1 web0");
+    CHECK(state("ext0") == "true null");
+    CHECK(lab.line("ovs-vsctl get bridge ovs0 _uuid") == bridge);
+    lab.must_apply(with_ports(""));
+    CHECK(ports() == "web0");
+    lab.must_apply(with_ports(", bridge.external_interfaces: ext0"));
+    lab.must_delete("/run/lab/stack.yaml");
+    CHECK(state("ext0") == "true null");
+    CHECK(state("ext1") == "true null");
+    lab.must("kill $(cat /run/monitor.pid)");
+    const Output went_down = lab.sh("grep -E 'ext[01]@' /run/monitor | grep -v '[<,]UP[,>]'");
+    CHECK_MESSAGE(went_down.out.empty(), went_down.out);
+}
+
+TEST_CASE("links on a bridge of Open vSwitch stand on the link of its name, and come back with it") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    lab.start_open_vswitch();
+    const auto before = lab.traces();
+    const bool has_vlans = lab.sh("ip link add dummy-end type veth peer name dummy-peer && ip link add link dummy-end name "
+                                  "probe type vlan id 9")
+                               .exit_code == 0;
+    lab.must("ip link del dummy-end");
+    const std::string tagged = R"(- name: tagged
+  image: busybox
+  devices: {eth0: {type: nic, nictype: macvlan, parent: ovs0, vlan: 7}}
+)";
+    const std::string file = lab.write("stack.yaml", small_stack + R"(- name: mac
+  image: busybox
+  devices: {eth0: {type: nic, nictype: macvlan, parent: ovs0, ipv4.address: 10.60.0.9/24}}
+)" + (has_vlans ? tagged : ""));
+    const auto stand_on_it = [&] {
+        const std::string index = lab.line("cat /sys/class/net/ovs0/ifindex");
+        CHECK(lab.in_netns("mac", "ip -j link show eth0 | jq '.[0].link_index'").out == index + "\n");
+        if (has_vlans)
+            CHECK(lab.line("ip -j -d link show ovs0.7 | jq -r '.[0] | \"\\(.link) \\(.linkinfo.info_data.id)\"'") ==
+                  "ovs0 7");
+    };
+    lab.must_apply(file);
+    stand_on_it();
+    lab.must("ovs-vsctl del-br ovs0");
+    CHECK(lab.in_netns("mac", "ip link show eth0").exit_code != 0);
+    lab.must_apply(file);
+    stand_on_it();
+    CHECK(lab.pings("", "10.60.0.2"));
+    lab.must_delete(file);
+    lab.check_nothing_left(before);
 }
 
 TEST_CASE("TCP and UDP pass between host and container and between containers") {

@@ -239,18 +239,16 @@ TEST_CASE("isolated ports reach the host and those that aren't isolated, but not
 TEST_CASE("flows that somebody deletes are put back by watch, and the flows of others stay") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const SecurityLab lab("openvswitch");
-    lab.must("mkdir -p /run/manifests && cp " +
-             lab.file("security.mac_filtering: true, security.ipv4_filtering: true, security.ipv6_filtering: true") +
-             " /run/manifests/stack.yaml");
-    lab.must("(" CTL_BINARY_DIR "/ctl watch /run/manifests > /run/watch.log 2>&1 & echo $! > /run/watch.pid)");
-    REQUIRE_MESSAGE(wait_until([&] { return lab.reaches("10.29.0.1"); }, std::chrono::seconds{60}),
-                    lab.must("cat /run/watch.log"));
+    static_cast<void>(
+        lab.file("security.mac_filtering: true, security.ipv4_filtering: true, security.ipv6_filtering: true"));
+    const Watch watch(lab);
+    REQUIRE_MESSAGE(wait_until([&] { return lab.reaches("10.29.0.1"); }, std::chrono::seconds{60}), watch.log());
     const std::string flows = lab.filters();
     CHECK(!flows.empty());
     SUBCASE("by hand") {
         lab.must("ovs-ofctl add-flow sec0 cookie=7,priority=3,udp,tp_dst=9,actions=drop");
         lab.must("ovs-ofctl del-flows sec0 cookie=0x63746c0000000000/0xffffff0000000000");
-        CHECK_MESSAGE(wait_until([&] { return lab.filters() == flows; }), lab.must("cat /run/watch.log"));
+        CHECK_MESSAGE(wait_until([&] { return lab.filters() == flows; }), watch.log());
         lab.must("ovs-ofctl dump-flows sec0 | grep -q 'cookie=0x7,.*tp_dst=9'");
     }
     SUBCASE("with the switch, which forgets them when it restarts") {
@@ -258,11 +256,10 @@ TEST_CASE("flows that somebody deletes are put back by watch, and the flows of o
             while test -e /run/openvswitch/ovs-vswitchd.pid; do sleep 0.05; done
             export OVS_RUNDIR=/run/openvswitch OVS_LOGDIR=/run/openvswitch OVS_DBDIR=/run/openvswitch
             ovs-vswitchd unix:$OVS_RUNDIR/db.sock --detach --pidfile --log-file > /dev/null 2>&1)");
-        CHECK_MESSAGE(wait_until([&] { return lab.filters() == flows; }, std::chrono::seconds{40}),
-                      lab.must("cat /run/watch.log"));
+        CHECK_MESSAGE(wait_until([&] { return lab.filters() == flows; }, std::chrono::seconds{40}), watch.log());
     }
     CHECK(lab.comes_to_reach("10.29.0.1"));
-    lab.must("kill $(cat /run/watch.pid)");
+    CHECK(watch.end() == 0);
 }
 
 }  // namespace ctl::testing

@@ -1,5 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
+#include <fmt/format.h>
+
 #include "base/text.h"
 #include "lab.h"
 
@@ -8,14 +12,9 @@
 namespace ctl::testing {
 namespace {
 
-const std::string ctl = CTL_BINARY_DIR "/ctl";
-
-const std::string head = R"(stack: proxies
-storage_pools: [{name: default, driver: dir}]
-networks: [{name: br0, config: {ipv4.address: 10.70.0.1/24, ipv4.dhcp: false, ipv6.address: none}}]
-images: [{name: busybox, source: {type: busybox}}]
-profiles:
-- {name: default, devices: {root: {type: disk, path: /, pool: default}}}
+const std::string head =
+    busybox_ground("proxies") +
+    R"(networks: [{name: br0, config: {ipv4.address: 10.70.0.1/24, ipv4.dhcp: false, ipv6.address: none}}]
 containers:
 - name: web
   image: busybox
@@ -28,10 +27,9 @@ struct Proxies : Lab {
 
     [[nodiscard]] std::string file(const std::string& devices) const { return write("stack.yaml", head + devices); }
     void must_have(const std::string& devices) const { must_apply(file(devices)); }
-    [[nodiscard]] std::string line(const std::string& script) const { return std::string(trimmed(must(script))); }
     /// Something in the container that answers each connection with a line.
     void serve(const std::string& port, const std::string& word) const {
-        must(testing::ctl + " exec web -- sh -c 'nc -ll -p " + port + " -e echo " + word +
+        must(program + " exec web -- sh -c 'nc -ll -p " + port + " -e echo " + word +
              " > /dev/null 2>&1 &'; until nsenter "
              "--net=/run/ctl/namespaces/web/net ss -Hltn 'sport = :" +
              port + "' | grep -q LISTEN; do :; done");
@@ -50,7 +48,7 @@ TEST_CASE("a port of the host leads into the container, also after it restarted 
     host.must_have("    http: {type: proxy, listen: 'tcp:127.0.0.1:8080', connect: 'tcp:127.0.0.1:80'}\n");
     host.serve("80", "hello");
     CHECK(host.read_from("127.0.0.1", "8080") == "hello");
-    host.must(ctl + " restart web");
+    host.must(program + " restart web");
     host.serve("80", "again");
     CHECK(host.read_from("127.0.0.1", "8080") == "again");
     CHECK(host.plan(host.file("    http: {type: proxy, listen: 'tcp:127.0.0.1:8080', connect: 'tcp:127.0.0.1:80'}\n"))
@@ -154,7 +152,7 @@ TEST_CASE("datagrams, Unix sockets and ports in ranges are handed on") {
     CHECK(host.line("python3 -c \"\nimport socket\ns=socket.create_server(('127.0.0.1',6001)); "
                     "print('up',flush=True)\nc,_=s.accept(); c.send(b'host'); "
                     "c.close()\n\" > /run/out.log & until grep -q up /run/out.log; do :; done; " +
-                    ctl + " exec web -- nc 127.0.0.1 6000; wait") == "host");
+                    program + " exec web -- nc 127.0.0.1 6000; wait") == "host");
     host.must_delete(host.file(""));
     CHECK(host.line("test -e /run/web.sock && echo left || true").empty());
 }
@@ -164,7 +162,7 @@ TEST_CASE("the server is told who connects, where the PROXY header is asked for"
     const Proxies host;
     host.must_have(
         "    http: {type: proxy, listen: 'tcp:127.0.0.1:8080', connect: 'tcp:127.0.0.1:80', proxy_protocol: true}\n");
-    host.must(ctl + " exec web -- sh -c 'nc -ll -p 80 -e head -n 1 > /dev/null 2>&1 &'");
+    host.must(program + " exec web -- sh -c 'nc -ll -p 80 -e head -n 1 > /dev/null 2>&1 &'");
     host.must(
         "until timeout 5 bash -c 'exec 3<> /dev/tcp/127.0.0.1/8080; read -t 5 y <&3 && test -n \"$y\"' 2> /dev/null; do :; "
         "done");
@@ -188,17 +186,39 @@ TEST_CASE("with nat the host translates, and no process stands between") {
 TEST_CASE("proxies that can't be are refused with their place") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Proxies host;
-    for (const std::string keys : {"listen: 'tcp:127.0.0.1:80'", "listen: 'tcp:127.0.0.1', connect: 'tcp:127.0.0.1:80'",
-                                   "listen: 'tcp:127.0.0.1:80', connect: 'tcp:127.0.0.1:80-81'",
-                                   "listen: 'udp:127.0.0.1:80', connect: 'tcp:127.0.0.1:80'",
-                                   "listen: 'tcp:127.0.0.1:80', connect: 'tcp:127.0.0.1:80', mode: '0600'",
-                                   "listen: 'udp:127.0.0.1:80', connect: 'udp:127.0.0.1:80', proxy_protocol: true",
-                                   "listen: 'tcp:0.0.0.0:80', connect: 'tcp:10.70.0.11:80', nat: true",
-                                   "listen: 'tcp:192.0.2.1:80', connect: 'tcp:10.70.0.99:80', nat: true",
-                                   "listen: 'tcp:192.0.2.1:80', connect: 'tcp:10.70.0.11:80', nat: true, bind: instance",
-                                   "listen: 'unix:/run/a', connect: 'tcp:10.70.0.11:80', nat: true"})
-        CHECK_MESSAGE(
-            host.Sandbox::ctl({"validate", "-f", host.file("    bad: {type: proxy, " + keys + "}\n")}).exit_code == 3, keys);
+    struct Case {
+        std::string keys;
+        std::string at;  ///< what the message points at
+        std::string says;
+    };
+    for (const auto& [keys, at, says] :
+         {Case{"listen: 'tcp:127.0.0.1:80'", "bad", "has no connect"},
+          Case{"listen: 'tcp:127.0.0.1', connect: 'tcp:127.0.0.1:80'", "'tcp:127.0.0.1',", "is no place to listen to"},
+          Case{"listen: 'tcp:127.0.0.1:80', connect: 'tcp:127.0.0.1:80-81'", "'tcp:127.0.0.1:80-81'",
+               "1 ports listen and 2 are connected to"},
+          Case{"listen: 'udp:127.0.0.1:80', connect: 'tcp:127.0.0.1:81'", "'tcp:127.0.0.1:81'",
+               "datagrams can only be handed on as datagrams"},
+          Case{"listen: 'tcp:127.0.0.1:80', connect: 'tcp:127.0.0.1:80', mode: '0600'", "'0600'",
+               "mode is of a socket in the file system"},
+          Case{"listen: 'udp:127.0.0.1:80', connect: 'udp:127.0.0.1:80', proxy_protocol: true", "true",
+               "the PROXY header is for TCP"},
+          Case{"listen: 'tcp:0.0.0.0:80', connect: 'tcp:10.70.0.11:80', nat: true", "'tcp:0.0.0.0:80'",
+               "with nat it has to listen on an address of the host"},
+          Case{"listen: 'tcp:192.0.2.1:80', connect: 'tcp:10.70.0.99:80', nat: true", "'tcp:10.70.0.99:80'",
+               "with nat it has to lead to a fixed address of a NIC of container \"web\""},
+          Case{"listen: 'tcp:192.0.2.1:80', connect: 'tcp:10.70.0.11:80', nat: true, bind: instance", "instance",
+               "with nat it listens on the host"},
+          Case{"listen: 'unix:/run/a', connect: 'tcp:10.70.0.11:80', nat: true", "true",
+               "addresses can only be translated from tcp to tcp or from udp to udp"}}) {
+        const std::string device = "    bad: {type: proxy, " + keys + "}";
+        const std::string file = host.file(device + "\n");
+        const Output refused = host.Sandbox::ctl({"validate", "-f", file});
+        CHECK_MESSAGE(refused.exit_code == 3, keys);
+        const auto line = std::ranges::count(head, '\n') + 1;
+        const std::string place = fmt::format("{}:{}:{}: error: ", file, line, device.find(at) + 1);
+        CHECK_MESSAGE(has(refused.err, place), place, " is not in: ", refused.err);
+        CHECK_MESSAGE(has(refused.err, says), refused.err);
+    }
     SUBCASE("a port that is taken is said when it is applied") {
         host.must(
             "python3 -c \"\nimport socket,time\ns=socket.create_server(('127.0.0.1',8080)); print('up',flush=True); "

@@ -8,16 +8,9 @@
 namespace ctl::testing {
 namespace {
 
-const std::string program = CTL_BINARY_DIR "/ctl";
-
 /// db runs; web is to start once db has come to something.
 struct Pair : Lab {
-    std::string head = R"(stack: waits
-storage_pools: [{name: default, driver: dir}]
-networks: [{name: br0, config: {ipv4.address: none, ipv6.address: none}}]
-images: [{name: busybox, source: {type: busybox}}]
-profiles:
-- {name: default, devices: {root: {type: disk, path: /, pool: default}}}
+    std::string head = busybox_ground("waits") + R"(networks: [{name: br0, config: {ipv4.address: none, ipv6.address: none}}]
 containers:
 - {name: db, image: busybox, devices: {eth0: {type: nic, network: br0}}}
 )";
@@ -131,10 +124,20 @@ TEST_CASE("a wait that ends in vain names the condition and what was seen last, 
 TEST_CASE("what can't be waited for is said with its place") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Pair pair;
-    for (const std::string dependency :
-         {"{container: db, until: sunday}", "{container: db, port: 0}", "{container: db, port: 22, until: address}",
-          "{container: db, timeout: soon}", "{port: 22}", "{container: db, colour: red}", "{container: dbb}"})
-        CHECK_MESSAGE(pair.Sandbox::ctl({"validate", "-f", pair.waiting(dependency)}).exit_code == 3, dependency);
+    struct Case {
+        std::string dependency;
+        std::string says;
+    };
+    for (const auto& [dependency, says] :
+         {Case{"{container: db, until: sunday}", "\"sunday\" is nothing to wait for"},
+          Case{"{container: db, port: 0}", "\"0\" is not a port"},
+          Case{"{container: db, port: 22, until: address}", "until one thing only"},
+          Case{"{container: db, timeout: soon}", "\"soon\" is not a time to wait"}, Case{"{port: 22}", "container"},
+          Case{"{container: db, colour: red}", "colour"}, Case{"{container: dbb}", "\"dbb\""}}) {
+        const Output refused = pair.Sandbox::ctl({"validate", "-f", pair.waiting(dependency)});
+        CHECK_MESSAGE(refused.exit_code == 3, dependency);
+        CHECK_MESSAGE((has(refused.err, "both.yaml:8:") && has(refused.err, says)), refused.err);
+    }
 }
 
 }  // namespace ctl::testing

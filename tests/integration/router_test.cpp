@@ -40,9 +40,7 @@ TEST_CASE("14: a container routes for another and translates its address, except
 
     SUBCASE("what else is declared changes live") {
         const std::string init = lab.init_pid("router");
-        std::string changed = Lab::source(example);
-        const std::string except = "    router.ipv4.masquerade.except: 10.0.2.0/24\n";
-        changed.replace(changed.find(except), except.size(), "");
+        const std::string changed = replaced(Lab::source(example), "    router.ipv4.masquerade.except: 10.0.2.0/24\n", "");
         lab.must_apply(lab.write("stack.yaml", changed));
         CHECK(seen_source(lab, "10.0.2.1") == "192.0.2.20");
         CHECK(lab.init_pid("router") == init);

@@ -12,17 +12,10 @@
 namespace ctl::testing {
 namespace {
 
-bool has_btrfs(const Lab& lab) {
-    return lab.sh("command -v mkfs.btrfs && grep -qw btrfs /proc/filesystems && test -e /dev/loop-control").exit_code == 0;
-}
-
 std::string stack(const std::string& driver, const std::string& state = "running") {
-    return fmt::format(
-        "stack: kept\nstorage_pools: [{{name: default, driver: {}{}}}]\n"
-        "images: [{{name: busybox, source: {{type: busybox}}}}]\n"
-        "profiles: [{{name: default, devices: {{root: {{type: disk, path: /, pool: default}}}}}}]\n"
-        "containers: [{{name: web, image: busybox, state: {}}}, {{name: db, image: busybox}}]\n",
-        driver, driver == "btrfs" ? ", config: {size: 256MiB}" : "", state);
+    const std::string pool = driver == "btrfs" ? "driver: btrfs, config: {size: 256MiB}" : "driver: " + driver;
+    return replaced(busybox_ground("kept"), "driver: dir", pool) +
+           fmt::format("containers: [{{name: web, image: busybox, state: {}}}, {{name: db, image: busybox}}]\n", state);
 }
 
 std::string names(const Lab& lab) {
@@ -192,7 +185,7 @@ TEST_CASE("a container is put back as it was, in a directory") {
 TEST_CASE("a container is put back as it was, on btrfs") {
     CTL_SKIP_WITHOUT_SANDBOX();
     const Lab lab;
-    CTL_SKIP_IF(!has_btrfs(lab), "needs btrfs");
+    CTL_SKIP_IF(!lab.has_btrfs(), "needs btrfs");
     check_rounds(lab, "btrfs");
 }
 

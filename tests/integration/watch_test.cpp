@@ -5,29 +5,22 @@
 #include <sys/syscall.h>
 
 #include <chrono>
+#include <optional>
 #include <sstream>
 #include <string>
 
-#include "support/inventory.h"
-#include "support/sandbox.h"
-#include "support/skip.h"
+#include "lab.h"
 #include "support/wait.h"
 
 using namespace ctl::testing;
 
 namespace {
 
-const std::string program = CTL_BINARY_DIR "/ctl";
 constexpr std::chrono::seconds deadline{20};
 
 std::string stack(const std::string& address, const std::string& more = "") {
-    return fmt::format(R"(stack: watched
-storage_pools: [{{name: default, driver: dir}}]
-networks: [{{name: wbr0, config: {{ipv4.address: {}, ipv4.dhcp: false}}}}]
-images: [{{name: busybox, source: {{type: busybox}}}}]
-profiles:
-- name: default
-  devices: {{root: {{type: disk, path: /, pool: default}}}}
+    return busybox_ground("watched") +
+           fmt::format(R"(networks: [{{name: wbr0, config: {{ipv4.address: {}, ipv4.dhcp: false}}}}]
 containers:
 - name: one
   image: busybox
@@ -43,38 +36,25 @@ const std::string first_address = "10.80.0.1/24";
 const std::string third_container = "- name: three\n  image: busybox\n";
 
 /// A host with a `ctl watch` on it that has applied its folder.
-class Watched : public Sandbox {
+class Watched : public Lab {
 public:
     Watched() {
         must("mkdir /run/manifests");
         edit(stack(first_address));
-        start();
+        watch_anew();
         REQUIRE_MESSAGE(wait_until([&] { return is_up(); }, deadline), log());
     }
 
-    /// A `ctl watch` with a log of its own. Its exit code is in /run/watch.code when it has ended.
-    void start() const {
-        must("rm -f /run/watch.pid /run/watch.code; (sh -c 'echo $$ > /run/watch.pid; exec " + program +
-             " watch /run/manifests' > /run/watch.log 2>&1; echo $? > /run/watch.end; mv /run/watch.end /run/watch.code) "
-             "> /run/watch.shell 2>&1 &");
-        REQUIRE(wait_until([&] { return sh("test -s /run/watch.pid").exit_code == 0; }, deadline));
-    }
-
-    /// Asks it to end; its exit code.
-    [[nodiscard]] int end() const {
-        must("kill -TERM $(cat /run/watch.pid)");
-        REQUIRE_MESSAGE(wait_until([&] { return sh("test -e /run/watch.code").exit_code == 0; }, deadline), log());
-        return std::stoi(must("cat /run/watch.code"));
-    }
+    void watch_anew() { watch_.emplace(*this, "/run/manifests"); }
+    [[nodiscard]] int end() const { return watch_->end(); }
+    [[nodiscard]] std::string log() const { return watch_->log(); }
+    [[nodiscard]] bool has_said(const std::string& text) const { return watch_->has_said(text); }
 
     /// As an editor saves: aside, then renamed.
     void edit(const std::string& text) const {
         must(fmt::format("cat > /run/manifests/.new <<'END'\n{}\nEND\nmv /run/manifests/.new /run/manifests/stack.yaml",
                          text));
     }
-
-    [[nodiscard]] std::string log() const { return must("cat /run/watch.log"); }
-    [[nodiscard]] bool has_said(const std::string& text) const { return log().find(text) != std::string::npos; }
 
     /// Both containers run, with their host sides on the bridge.
     [[nodiscard]] bool is_up() const {
@@ -86,13 +66,9 @@ public:
         return sh("lxc-info -P /var/lib/ctl/containers -s -n " + name).out.find("RUNNING") != std::string::npos;
     }
 
-    [[nodiscard]] std::string init_pid(const std::string& name) const {
-        return must("lxc-info -P /var/lib/ctl/containers -p -H -n " + name + " || true");
-    }
-
     /// It has done all it had in mind and waits for somebody else to do something: for minutes, if nobody does.
     [[nodiscard]] bool rests() const {
-        std::istringstream call(must("cat /proc/$(cat /run/watch.pid)/syscall"));
+        std::istringstream call(must(std::string("cat /proc/$(") + Watch::pid + ")/syscall"));
         std::string number;
         call >> number;
         if (number != std::to_string(SYS_epoll_pwait) && number != std::to_string(SYS_epoll_wait)) return false;
@@ -103,11 +79,12 @@ public:
 
     /// How many reconciliations changed something.
     [[nodiscard]] std::string runs_recorded() const { return must(program + " sql 'select max(id) from runs' | tail -1"); }
+
+private:
+    std::optional<Watch> watch_;
 };
 
 }  // namespace
-
-#define CTL_SKIP_WITHOUT_SANDBOX() CTL_SKIP_IF(Sandbox::why_impossible(), *Sandbox::why_impossible())
 
 TEST_CASE("A bridge deleted by hand is back with its ports, time and again") {
     CTL_SKIP_WITHOUT_SANDBOX();
@@ -186,13 +163,13 @@ TEST_CASE("It hears its own changes without going round in circles, and rests un
 
 TEST_CASE("It ends cleanly when it is told, leaves all as it is, and begins anew with nothing to do") {
     CTL_SKIP_WITHOUT_SANDBOX();
-    const Watched host;
+    Watched host;
     const auto runs = host.runs_recorded();
     CHECK(host.end() == 0);
     CHECK(host.has_said("stopped"));
     CHECK(host.is_up());
-    host.start();
-    CHECK_MESSAGE(wait_until([&] { return host.has_said("read the stack") && host.rests(); }, deadline), host.log());
+    host.watch_anew();
+    CHECK_MESSAGE(wait_until([&] { return host.rests(); }, deadline), host.log());
     CHECK(host.end() == 0);
     CHECK(host.runs_recorded() == runs);
 }

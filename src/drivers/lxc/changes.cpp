@@ -185,7 +185,9 @@ private:
             return Error(ErrorCode::internal, fmt::format("a container has no such field {}", ctl::quoted(field)));
         };
         for (const auto& field : change_.fields) CTL_TRY(set(field.name, field.to));
-        if (change_.fields.empty())
+        // What somebody wrote into the config of a container that runs shows when it starts again: then all of it is as
+        // wanted.
+        if (change_.fields.empty() || needs_restart())
             for (const auto& field : model::fields_of(change_.desired->object))
                 if (field.value) CTL_TRY(set(field.name, field.value));
         return std::get<Container>(next);
