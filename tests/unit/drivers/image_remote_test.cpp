@@ -209,6 +209,18 @@ TEST_CASE("a server that brings nothing more, or something else than was declare
     clear.fingerprint = plain.sum("image.tar");
     CHECK(plain.store.preflight("image/web", clear).empty());
     plain.store.must(Verb::create, "image/web", clear);
+
+    // Each file of an image in two counts.
+    Image halves = image_of("url", "https://127.0.0.1/metadata.tar");
+    halves.options = std::map<std::string, std::string>{{"rootfs", "https://127.0.0.1/root.squashfs"}};
+    CHECK(plain.store.preflight("image/web", halves).empty());
+    halves.options = std::map<std::string, std::string>{{"rootfs", "http://127.0.0.1/root.squashfs"}};
+    const auto refused = plain.store.preflight("image/web", halves);
+    REQUIRE(refused.size() == 1);
+    CHECK_MESSAGE(refused.front().str().find("\"http://127.0.0.1/root.squashfs\" is got without TLS") != std::string::npos,
+                  refused.front().str());
+    halves.fingerprint = std::string(64, '0');
+    CHECK(plain.store.preflight("image/web", halves).empty());
 }
 
 TEST_CASE("a disk that gets full while an image is downloaded keeps what came, for the next try") {

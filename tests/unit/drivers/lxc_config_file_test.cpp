@@ -203,6 +203,17 @@ TEST_CASE("ids are held against what a table gives to root") {
     CHECK(good("none", "root:1:1"));
 }
 
+TEST_CASE("a whole share of the processor is written, though it is the kernel's own") {
+    auto container = minimal();
+    container.cpu_shares = 1024;
+    const std::string text = rendered(container);
+    CHECK(has_line(text, "lxc.cgroup.cpu.shares = 1024"));
+    CHECK(parse_config(text, place).container == container);
+    const std::string unified = rendered(container, {.unified = {"cpu"}});
+    CHECK(has_line(unified, "lxc.cgroup2.cpu.weight = 100"));
+    CHECK(parse_config(unified, place).container == container);
+}
+
 TEST_CASE("a limit that only its version of cgroups can't keep stays in the config") {
     auto container = minimal();
     container.swap_limit = 0;

@@ -105,6 +105,7 @@ TEST_CASE("memory nodes are the kernel's list") {
 
 TEST_CASE("CPU keys are shares and a quota, as LXD counts them") {
     CHECK(container("{limits.cpu.allowance: 50%}").cpu_shares == 512);
+    CHECK(container("{limits.cpu.allowance: 100%}").cpu_shares == 1024);
     CHECK(container("{limits.cpu.allowance: 50%, limits.cpu.priority: 7}").cpu_shares == 509);
     CHECK(container("{limits.cpu.priority: 0}").cpu_shares == 1014);
     CHECK(container("{limits.cpu.allowance: 1%, limits.cpu.priority: 0}").cpu_shares == 2);
