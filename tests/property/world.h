@@ -28,7 +28,10 @@ public:
     explicit World(Choices choices) : choices_(std::move(choices)) {}
 
     model::HostState make() {
-        add(id("pool/default"), model::Pool{.driver = "dir", .source = "/srv/pool"}, {});
+        model::Pool pool;
+        pool.driver = "dir";
+        pool.source = "/srv/pool";
+        add(id("pool/default"), pool, {});
         for (const char* name : {"busybox", "debian"}) {
             model::Image image;
             image.type = "directory";
@@ -127,7 +130,11 @@ private:
         add(netns, model::Netns{.idmap = idmap}, {});
         const std::string image = choices_.coin() ? "busybox" : "debian";
         const model::ObjectId volume{model::ObjectKind::volume, "default/" + name};
-        add(volume, model::Volume{.image = image, .idmap = idmap, .mounted = true},
+        model::Volume root;
+        root.image = image;
+        root.idmap = idmap;
+        root.mounted = true;
+        add(volume, root,
             {{id("pool/default"), model::Bond::order}, {{model::ObjectKind::image, image}, model::Bond::order}});
         std::vector<model::Need> needs{{netns, model::Bond::restart}, {volume, model::Bond::restart}};
         for (const char* nic : {"eth0", "eth1"}) make_container_nic(name, nic, needs);

@@ -23,7 +23,7 @@ struct ConfigFacts {
     bool seccomp = false;             ///< liblxc's own system call filter is installed
     std::set<std::string> unified{};  ///< controllers that are on the version 2 hierarchy; the others are on version 1
     std::string apparmor{};           ///< profile: generated or unconfined; empty where the kernel has no AppArmor
-    std::string halt_signal;          ///< what asks the container's init to shut down; empty for liblxc's default
+    std::string halt_signal{};        ///< what asks the container's init to shut down; empty for liblxc's default
     bool swap_accounting = true;      ///< version 1 counts swap with memory
     std::string disk_weight_file{};   ///< where a disk weight goes, by the kernel's I/O scheduler
     std::set<std::string> files{};    ///< sources of mounts that are files, not directories

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/builders.h"
+#include "objects.h"
 
 using namespace ctl;
 using namespace ctl::test;
@@ -16,20 +16,21 @@ model::Entry of_network(model::Object object, const std::string& name) {
 }
 
 model::HostState host() {
-    return {{id("link/br0"), of_network(model::Link{.type = model::LinkType::bridge,
-                                                    .mac = "00:16:3e:00:00:01",
-                                                    .mtu = 1500,
-                                                    .up = true,
-                                                    .addresses = cidrs({"10.0.0.1/24"})},
-                                        "br0")},
-            {id("link/veth1"), ours(model::Link{.type = model::LinkType::veth, .peer = "web:eth0", .master = "br0"})},
-            {id("link/web:eth0"), ours(model::Link{.type = model::LinkType::veth,
-                                                   .peer = "veth1",
-                                                   .mac = "00:16:3e:00:00:02",
-                                                   .addresses = cidrs({"10.0.0.2/24"})})},
-            {id("link/other"), foreign(model::Link{.type = model::LinkType::bridge})},
-            {id("dns_service/br0"), of_network(model::DnsService{.running = true}, "br0")},
-            {id("nft_table/ctl_br0"), of_network(model::NftTable{.family = "inet"}, "br0")}};
+    model::Link br0 = with_addresses(bridge(), {"10.0.0.1/24"});
+    br0.mac = "00:16:3e:00:00:01";
+    br0.mtu = 1500;
+    model::Link eth0 = with_addresses(veth("veth1"), {"10.0.0.2/24"});
+    eth0.mac = "00:16:3e:00:00:02";
+    model::DnsService served;
+    served.running = true;
+    model::NftTable table;
+    table.family = "inet";
+    return {{id("link/br0"), of_network(br0, "br0")},
+            {id("link/veth1"), ours(with_master(veth("web:eth0"), "br0"))},
+            {id("link/web:eth0"), ours(eth0)},
+            {id("link/other"), foreign(bridge())},
+            {id("dns_service/br0"), of_network(served, "br0")},
+            {id("nft_table/ctl_br0"), of_network(table, "br0")}};
 }
 
 cli::FactsByObject told() {
@@ -70,13 +71,15 @@ TEST_CASE("a network that isn't ctl's has no report") {
 }
 
 TEST_CASE("a fake bridge's ports are those of its VLAN") {
+    model::OvsPort gone = ovs_port("ovs0", 409);
+    gone.type = "system";
     const model::HostState state{
-        {id("ovs_port/vlan409"), of_network(model::OvsPort{.bridge = "ovs0", .tag = 409, .fake_bridge = true}, "vlan409")},
+        {id("ovs_port/vlan409"), of_network(fake_bridge("ovs0", 409), "vlan409")},
         {id("ovs_flows/vlan409"),
          of_network(model::OvsFlows{.bridge = "ovs0", .flows = std::vector<std::string>(7)}, "vlan409")},
-        {id("ovs_port/veth1"), ours(model::OvsPort{.bridge = "ovs0", .tag = 409})},
-        {id("ovs_port/veth2"), ours(model::OvsPort{.bridge = "ovs0", .tag = 5})},
-        {id("ovs_port/veth3"), foreign(model::OvsPort{.bridge = "ovs0", .type = "system", .tag = 409})}};
+        {id("ovs_port/veth1"), ours(ovs_port("ovs0", 409))},
+        {id("ovs_port/veth2"), ours(ovs_port("ovs0", 5))},
+        {id("ovs_port/veth3"), foreign(gone)}};
     const auto report = cli::report_network(state, "vlan409");
     REQUIRE(report);
     CHECK(report->type == "fake bridge of ovs0, VLAN 409");
@@ -88,9 +91,8 @@ TEST_CASE("a fake bridge's ports are those of its VLAN") {
 }
 
 TEST_CASE("a macvlan network's NICs are attached without a port, their counters seen from inside") {
-    const model::HostState state{
-        {id("link/mv0"), of_network(model::Link{.type = model::LinkType::macvlan, .parent = "enp1"}, "mv0")},
-        {id("link/web:eth0"), ours(model::Link{.type = model::LinkType::macvlan, .parent = "mv0"})}};
+    const model::HostState state{{id("link/mv0"), of_network(macvlan("enp1"), "mv0")},
+                                 {id("link/web:eth0"), ours(macvlan("mv0"))}};
     const auto report = cli::report_network(state, "mv0");
     REQUIRE(report);
     REQUIRE(report->ports.size() == 1);

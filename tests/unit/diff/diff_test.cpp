@@ -301,11 +301,12 @@ TEST_CASE("prevent_destroy refuses deletion and replacement, whether it is recor
 }
 
 TEST_CASE("a field that can't change is an error that says how to go about it") {
-    const Case c{state({{"pool/p", wanted(model::Pool{.driver = "dir", .source = "/b"})}}),
-                 state({{"pool/p", ours(model::Pool{.driver = "dir", .source = "/a"})}}),
-                 {},
-                 {},
-                 {}};
+    model::Pool pool;
+    pool.driver = "dir";
+    pool.source = "/a";
+    model::Pool elsewhere = pool;
+    elsewhere.source = "/b";
+    const Case c{state({{"pool/p", wanted(elsewhere)}}), state({{"pool/p", ours(pool)}}), {}, {}, {}};
     const auto output = c.run();
     CHECK(output.changes.empty());
     CHECK(fault(output, "fixed").message == "source of pool/p can't change from \"/a\" to \"/b\"");
