@@ -224,17 +224,19 @@ TEST_CASE("what is known but not built is an error, unless it asks for nothing")
         bridge_faults("{bridge.mode: fan, fan.type: ipip}").starts_with("3:38 error: fan.type: ipip is not supported; IP"));
     CHECK(config_faults("{limits.memory: 50%}").empty());
     CHECK(config_faults("{limits.memory: 101%}").starts_with("3:25 error: bad value \"101%\" for limits.memory"));
-    CHECK(config_faults("{raw.idmap: \"both 1000 1000\"}") ==
-          "3:10 error: raw.idmap is not supported yet; take it out of the manifest\n");
+    CHECK(config_faults("{raw.idmap: \"both 1000 1000\"}")
+              .starts_with("3:10 error: raw.idmap is not supported; a container has one range of ids"));
     CHECK(config_faults("{nvidia.runtime: off, limits.memory.swap: true}") == "");
     CHECK(device_faults("{type: nic, nictype: sriov, parent: eth1}")
               .starts_with("4:30 error: nictype: sriov is not supported; nobody chooses among virtual functions"));
-    CHECK(device_faults("{type: usb}").starts_with("4:16 error: type: usb is not supported yet; device nodes can be given"));
-    CHECK(device_faults("{type: tpm}").starts_with("4:16 error: type: tpm is not supported; device nodes can be given"));
+    CHECK(device_faults("{type: usb}").starts_with("4:16 error: type: usb is not supported; a device node that is there"));
+    CHECK(device_faults("{type: tpm}").starts_with("4:16 error: type: tpm is not supported; a device node that is there"));
     CHECK(parsed("storage_pools: [{name: a, driver: zfs, config: {size: x}}]\n").text() ==
           "1:35 error: driver: zfs is not supported yet; take it out of the manifest\n");
     CHECK(parsed("kind: instance\nname: c\ntype: virtual-machine\n").text() ==
-          "3:1 error: type is not supported yet; take it out of the manifest\n");
+          "3:7 error: type: virtual-machine is not supported; ctl runs containers by liblxc; virtual machines need a "
+          "hypervisor\n");
+    CHECK(parsed("kind: instance\nname: c\ntype: container\nimage: i\n").text().empty());
 }
 
 TEST_CASE("keys that only a virtual machine or a daemon understands are noted") {
