@@ -27,6 +27,8 @@ namespace {
 constexpr const char* shifted = "0:100000:65536";
 constexpr const char* other_shifted = "0:300000:65536";
 constexpr std::int64_t mebibyte = std::int64_t{1} << 20;
+/// In memory: the volumes of the stand-in are files.
+constexpr const char* stand_in_home = "/run/lvm-stand-in";
 const std::string group = "ctltest" + std::to_string(::getpid());
 
 bool has_device_mapper() {
@@ -49,12 +51,12 @@ public:
     LvmWorld() {
         if (has_device_mapper()) return;
         path_ = ::getenv("PATH");
+        sh(fmt::format("mkdir -p {}/bin {}", dir(), stand_in_home));
         for (const auto* tool : {"vgs", "lvs", "vgcreate", "vgremove", "vgchange", "lvcreate", "lvextend", "lvremove",
                                  "pvremove", "pvresize", "thin_check", "modprobe"})
-            sh(fmt::format("mkdir -p {0}/bin {0}/lvm && ln -s {1}/tests/support/lvm_stand_in {0}/bin/{2}", dir(),
-                           CTL_SOURCE_DIR, tool));
+            sh(fmt::format("ln -s {}/tests/support/lvm_stand_in {}/bin/{}", CTL_SOURCE_DIR, dir(), tool));
         ::setenv("PATH", (dir() + "/bin:" + path_).c_str(), 1);
-        ::setenv("LVM_STAND_IN", (dir() + "/lvm").c_str(), 1);
+        ::setenv("LVM_STAND_IN", stand_in_home, 1);
     }
     LvmWorld(const LvmWorld&) = delete;
     LvmWorld& operator=(const LvmWorld&) = delete;
@@ -62,9 +64,10 @@ public:
         if (path_.empty()) return;
         ::setenv("PATH", path_.c_str(), 1);
         // What a test that failed has left.
-        sh("awk '{print $5}' /proc/self/mountinfo | grep ^" + dir() +
-           "/ | sort -r | xargs -r -n1 umount -l; losetup -a | grep " + dir() +
-           "/ | cut -d: -f1 | xargs -r -n1 losetup -d; rm -rf /dev/" + group);
+        sh(fmt::format(
+            "awk '{{print $5}}' /proc/self/mountinfo | grep ^{0}/ | sort -r | xargs -r -n1 umount -l; losetup -a | grep -e "
+            "{0}/ -e {1}- | cut -d: -f1 | xargs -r -n1 losetup -d; rm -rf /dev/{1} {2}",
+            dir(), group, stand_in_home));
     }
 
 private:
