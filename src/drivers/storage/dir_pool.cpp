@@ -210,6 +210,11 @@ bool is_on_disk(const std::string& state_dir, const model::Pool& pool, const std
     return driver_of(pool) != "dir" && (has_disk(state_dir, name) || is_disk_source(*pool.source));
 }
 
+Status sweep_inside(const Backend& backend, int section, const std::string& volume) {
+    const auto directory = open_beneath(section, volume, O_RDONLY | O_DIRECTORY);
+    return directory ? sweep_volume(backend, directory->get()) : ok();
+}
+
 Status remove_volume_section(const std::string& source, const char* section) {
     const std::string path = fmt::format("{}/{}", source, section);
     if (::rmdir(path.c_str()) == 0 || errno == ENOENT) return ok();
@@ -340,20 +345,25 @@ Result<const Backend*> backend_of(const std::string& state_dir, const std::strin
     return Error(ErrorCode::not_found, fmt::format("there is no storage pool {}", ctl::quoted(name)));
 }
 
-Status sweep_pool(const std::string& state_dir, const std::string& name, const Backend& backend) {
-    for (const auto* section : sections) {
-        const std::string path = fmt::format("{}/{}", place_of(state_dir, name), section);
+Result<std::map<model::ObjectId, Error>> sweep_pool(const std::string& state_dir, const std::string& name,
+                                                    const Backend& backend) {
+    std::map<model::ObjectId, Error> troubles;
+    for (const bool custom : {false, true}) {
+        VolumePlace place{state_dir, name, "", custom};
+        const std::string path = place.parent();
         const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!directory && errno == ENOENT) continue;
         if (!directory) return system_error(errno, fmt::format("open directory {}", ctl::quoted(path)));
         CTL_ASSIGN(const auto names, directory_names(directory.get()));
         for (const auto& left : names) {
-            if (left.starts_with(aside_prefix)) CTL_TRY(remove_volume_directory(backend, directory.get(), path, left));
-            else if (const auto volume = open_beneath(directory.get(), left, O_RDONLY | O_DIRECTORY))
-                CTL_TRY(sweep_volume(backend, volume->get()));
+            const bool is_aside = left.starts_with(aside_prefix);
+            Status swept = is_aside ? remove_volume_directory(backend, directory.get(), path, left)
+                                    : sweep_inside(backend, directory.get(), left);
+            place.name = is_aside ? left.substr(aside_prefix.size()) : left;
+            if (!swept) troubles.emplace(place.id(), std::move(swept).error());
         }
     }
-    return ok();
+    return troubles;
 }
 
 Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner, const std::string& name) {
@@ -372,7 +382,10 @@ Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner
         const auto backend = backend_of(state_dir, name);
         // One that was begun and has no store yet has no volumes either.
         if (!backend && backend.error().code() != ErrorCode::not_found) return backend.error();
-        if (backend) CTL_TRY(sweep_pool(state_dir, name, **backend));
+        if (backend) {
+            CTL_ASSIGN(const auto troubles, sweep_pool(state_dir, name, **backend));
+            if (!troubles.empty()) return troubles.begin()->second;
+        }
         for (const auto* section : sections) CTL_TRY(remove_volume_section(source, section));
         if (backend) CTL_TRY(remove_images(state_dir, name, **backend));
         if (is_store_driver(mark->driver)) CTL_TRY(remove_store(state_dir, name));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -34,8 +35,9 @@ namespace ctl::drivers::storage {
 /// Writes another owner into a pool's mark; nobody when `owner` is null.
 [[nodiscard]] Status mark_pool(const std::string& state_dir, const std::string& name, const model::ResourceRef* owner);
 
-/// Deletes what an interrupted run left half made or half deleted in a pool.
-[[nodiscard]] Status sweep_pool(const std::string& state_dir, const std::string& name, const Backend& backend);
+/// Deletes what an interrupted run left half made or half deleted in a pool; gives what kept it from that, by volume.
+[[nodiscard]] Result<std::map<model::ObjectId, Error>> sweep_pool(const std::string& state_dir, const std::string& name,
+                                                                  const Backend& backend);
 
 /// What a pool with our mark does its own way. Errors: not_found when there is none of that name.
 [[nodiscard]] Result<const Backend*> backend_of(const std::string& state_dir, const std::string& name);

@@ -15,6 +15,7 @@
 #include "drivers/api/store.h"
 #include "drivers/storage/dir_pool.h"
 #include "drivers/storage/pool_images.h"
+#include "drivers/storage/pool_place.h"
 #include "drivers/storage/snapshot.h"
 #include "drivers/storage/volume.h"
 
@@ -28,6 +29,9 @@ using model::ObjectKind;
 
 /// Changes under way at a time: they mostly wait for the disk and for the kernel to unmount.
 constexpr std::size_t most_at_once = 8;
+
+/// What keeps pools and volumes from being worked on.
+using Troubles = std::map<model::ObjectId, Error>;
 
 class StorageDriver final : public Driver {
 public:
@@ -46,8 +50,8 @@ private:
     Status apply_pool(const Change& change);
     Status apply_volume(const Change& change);
     Status apply_snapshot(const Change& change);
-    Status sweep(const std::string& pool);
-    std::map<std::string, Status> sweep(std::span<const Change> changes);
+    Troubles sweep(const std::string& pool);
+    Troubles sweep(std::span<const Change> changes);
 
     std::string state_dir_;
     storage::UserNamespaces namespaces_;
@@ -172,31 +176,43 @@ Status StorageDriver::apply_one(const Change& change) {
     return change.id.kind == ObjectKind::snapshot ? apply_snapshot(change) : apply_volume(change);
 }
 
-Status StorageDriver::sweep(const std::string& pool) {
+Troubles StorageDriver::sweep(const std::string& pool) {
     const auto backend = storage::backend_of(state_dir_, pool);
-    if (!backend) return ok();
-    CTL_TRY(storage::sweep_pool(state_dir_, pool, **backend));
-    return storage::remove_unused_images(state_dir_, pool, **backend);
+    if (!backend) return {};
+    auto troubles = storage::sweep_pool(state_dir_, pool, **backend);
+    if (!troubles) return {{storage::pool_id(pool), std::move(troubles).error()}};
+    if (auto removed = storage::remove_unused_images(state_dir_, pool, **backend); !removed)
+        troubles->emplace(storage::pool_id(pool), std::move(removed).error());
+    return std::move(*troubles);
 }
 
-/// Deletes what an interrupted run left in the pools that are worked on now: how it went in each.
-std::map<std::string, Status> StorageDriver::sweep(std::span<const Change> changes) {
-    std::map<std::string, Status> swept;
-    for (const auto& change : changes) {
-        const std::string pool = pool_of(change.id);
-        if (!swept.contains(pool)) swept.emplace(pool, is_plain_name(pool) ? sweep(pool) : ok());
-    }
-    return swept;
+/// Deletes what an interrupted run left in the pools that are worked on now. What can't be deleted in one volume or pool
+/// keeps nobody from working on another.
+Troubles StorageDriver::sweep(std::span<const Change> changes) {
+    std::set<std::string> pools;
+    for (const auto& change : changes)
+        if (const std::string pool = pool_of(change.id); is_plain_name(pool)) pools.insert(pool);
+    Troubles troubles;
+    for (const auto& pool : pools) troubles.merge(sweep(pool));
+    return troubles;
+}
+
+/// The trouble with the change's volume, or else with its pool.
+const Error* trouble_with(const Change& change, const Troubles& troubles) {
+    const std::string volume = change.id.name.substr(0, change.id.name.rfind('@'));
+    auto found = troubles.find({ObjectKind::volume, change.id.kind == ObjectKind::snapshot ? volume : change.id.name});
+    if (found == troubles.end()) found = troubles.find(storage::pool_id(pool_of(change.id)));
+    return found == troubles.end() ? nullptr : &found->second;
 }
 
 void StorageDriver::apply(std::span<const Change> changes, const Report& report, std::stop_token stop) {
-    const auto swept = sweep(changes);
+    const auto troubles = sweep(changes);
     std::atomic<std::size_t> next = 0;
     const auto work = [&] {
         for (std::size_t i = next++; i < changes.size(); i = next++) {
-            const Status& pool = swept.at(pool_of(changes[i].id));
+            const Error* trouble = trouble_with(changes[i], troubles);
             if (stop.stop_requested()) report(i, Error(ErrorCode::cancelled, "interrupted before it began"));
-            else report(i, pool ? apply_one(changes[i]) : pool);
+            else report(i, trouble == nullptr ? apply_one(changes[i]) : *trouble);
         }
     };
     {

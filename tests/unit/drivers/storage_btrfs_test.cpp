@@ -169,7 +169,7 @@ TEST_CASE("subvolumes that a container made read-only go with its volume, whatev
     world.must(Verb::remove, "pool/default", Pool{});
 }
 
-TEST_CASE("what can't be swept in one pool keeps nobody from working in another") {
+TEST_CASE("what can't be swept keeps nobody from working on another volume or in another pool") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     StorageWorld world;
     make_pool_and_image(world);
@@ -178,6 +178,7 @@ TEST_CASE("what can't be swept in one pool keeps nobody from working in another"
     const std::string left = world.state() + "/pools/default/containers/" + std::string(drivers::aside_prefix) + "web";
     sh(fmt::format("mkdir {0} && touch {0}/file && chattr +i {0}/file", left));
     const std::vector changes{world.change(Verb::create, "volume/default/web", volume_of("debian", "none")),
+                              world.change(Verb::create, "volume/default/db", volume_of("debian", "none")),
                               world.change(Verb::create, "volume/other/web", volume_of("debian", "none"))};
     std::map<std::size_t, Status> outcomes;
     std::mutex mutex;
@@ -188,6 +189,9 @@ TEST_CASE("what can't be swept in one pool keeps nobody from working in another"
     world.driver_of(model::ObjectKind::volume).apply(changes, note, {});
     CHECK_FALSE(outcomes.at(0).has_value());
     CHECK(outcomes.at(1).has_value());
+    CHECK(outcomes.at(2).has_value());
+    world.must(Verb::remove, "volume/default/db", Volume{});
+    CHECK_FALSE(world.apply(Verb::remove, "pool/default", Pool{}).has_value());
     sh("chattr -i " + left + "/file");
     world.must(Verb::create, "volume/default/web", volume_of("debian", "none"));
     CHECK_FALSE(fs::exists(left));
