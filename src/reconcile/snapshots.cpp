@@ -56,6 +56,35 @@ Result<ObjectId> find_snapshot(const Prepared& prepared, const ObjectId& volume,
         .hint(fmt::format("see: ctl snapshot list {}", escaped(wish.owner.name)));
 }
 
+Result<Change> making(const Prepared& prepared, const SnapshotWish& wish, std::chrono::system_clock::time_point now,
+                      const std::string& why) {
+    CTL_ASSIGN(const ObjectId volume, find_volume(prepared, wish.owner));
+    const std::time_t made = std::chrono::system_clock::to_time_t(now);
+    const auto there = snapshots_of(prepared.observed, wish.owner);
+    const ObjectId id = snapshot_id(volume, wish.name.empty() ? next_name(wish.pattern, made, there) : wish.name);
+    if (prepared.observed.contains(id))
+        return Error(ErrorCode::conflict,
+                     fmt::format("{} has a snapshot {} already", escaped(wish.owner.str()), ctl::quoted(name_of(id))))
+            .hint("choose another name, or delete that one");
+    Change change{id, Verb::create, Effect::live, {}, why};
+    model::Entry entry;
+    model::Snapshot snapshot;
+    snapshot.made = utc_text(now);
+    if (wish.expiry) snapshot.expires = utc_text(std::chrono::system_clock::from_time_t(wish.expiry->after(made)));
+    entry.object = std::move(snapshot);
+    entry.owner = wish.owner;
+    change.desired = std::move(entry);
+    return change;
+}
+
+Result<Change> removing(const Prepared& prepared, const SnapshotWish& wish, const std::string& why) {
+    CTL_ASSIGN(const ObjectId volume, find_volume(prepared, wish.owner));
+    CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, volume, wish));
+    Change change{id, Verb::remove, Effect::live, {}, why};
+    change.observed = prepared.observed.at(id);
+    return change;
+}
+
 Change restoring(const Prepared& prepared, const ObjectId& volume, const std::string& snapshot) {
     Change change{volume, Verb::update, Effect::restart, {}, fmt::format("back to {}", snapshot)};
     change.fields.push_back(
@@ -98,39 +127,34 @@ std::vector<SnapshotLine> snapshots_of(const model::HostState& observed, const m
 Result<Prepared> prepare_snapshot(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
     if (!wish.name.empty()) CTL_TRY(check_name(wish.name));
     CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.owner.stack, std::move(stop)));
-    CTL_ASSIGN(const ObjectId volume, find_volume(prepared, wish.owner));
-    const auto now = environment.clock.wall();
-    const std::time_t made = std::chrono::system_clock::to_time_t(now);
-    const auto there = snapshots_of(prepared.observed, wish.owner);
-    const ObjectId id = snapshot_id(volume, wish.name.empty() ? next_name(wish.pattern, made, there) : wish.name);
-    if (prepared.observed.contains(id))
-        return Error(ErrorCode::conflict,
-                     fmt::format("{} has a snapshot {} already", escaped(wish.owner.str()), ctl::quoted(name_of(id))))
-            .hint("choose another name, or delete that one");
-    Change change{id, Verb::create, Effect::live, {}, "asked for"};
-    model::Entry entry;
-    model::Snapshot snapshot;
-    snapshot.made = utc_text(now);
-    if (wish.expiry) snapshot.expires = utc_text(std::chrono::system_clock::from_time_t(wish.expiry->after(made)));
-    entry.object = std::move(snapshot);
-    entry.owner = wish.owner;
-    change.desired = std::move(entry);
     diff::Output output;
-    output.changes.push_back(std::move(change));
+    CTL_ASSIGN(output.changes.emplace_back(), making(prepared, wish, environment.clock.wall(), "asked for"));
     CTL_TRY(put_in_order(prepared, std::move(output)));
     return prepared;
 }
 
 Result<Prepared> prepare_snapshot_removal(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
     CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.owner.stack, std::move(stop)));
-    CTL_ASSIGN(const ObjectId volume, find_volume(prepared, wish.owner));
-    CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, volume, wish));
-    Change change{id, Verb::remove, Effect::live, {}, "asked for"};
-    change.observed = prepared.observed.at(id);
     diff::Output output;
-    output.changes.push_back(std::move(change));
+    CTL_ASSIGN(output.changes.emplace_back(), removing(prepared, wish, "asked for"));
     CTL_TRY(put_in_order(prepared, std::move(output)));
     return prepared;
+}
+
+Result<SnapshotRound> prepare_snapshots(const Environment& environment, const std::string& stack,
+                                        std::span<const SnapshotWish> to_make, std::span<const SnapshotWish> to_delete,
+                                        std::stop_token stop) {
+    SnapshotRound round;
+    CTL_ASSIGN(round.prepared, look_as_recorded(environment, stack, std::move(stop)));
+    diff::Output output;
+    const auto add = [&](Result<Change> change) {
+        if (change) output.changes.push_back(std::move(*change));
+        else round.left_out.push_back(std::move(change).error());
+    };
+    for (const auto& wish : to_delete) add(removing(round.prepared, wish, "expired"));
+    for (const auto& wish : to_make) add(making(round.prepared, wish, environment.clock.wall(), "scheduled"));
+    CTL_TRY(put_in_order(round.prepared, std::move(output)));
+    return round;
 }
 
 Result<Prepared> prepare_restore(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -30,6 +31,17 @@ struct SnapshotWish {
 /// A plan that deletes a snapshot. Errors: not_found.
 [[nodiscard]] Result<Prepared> prepare_snapshot_removal(const Environment& environment, const SnapshotWish& wish,
                                                         std::stop_token stop = {});
+
+/// A plan for many snapshots of a stack, and why some are not in it.
+struct SnapshotRound {
+    Prepared prepared;
+    std::vector<Error> left_out;
+};
+
+/// The same for many at once, by one look at the host: one that can't be keeps none of the others.
+[[nodiscard]] Result<SnapshotRound> prepare_snapshots(const Environment& environment, const std::string& stack,
+                                                      std::span<const SnapshotWish> to_make,
+                                                      std::span<const SnapshotWish> to_delete, std::stop_token stop = {});
 
 /// A plan that puts back what a snapshot holds. What runs stops before and starts after, with all that has drifted from it
 /// mended. Errors: not_found.

@@ -280,36 +280,33 @@ private:
         // Not farther ahead than the next look at everything, for the clock on the wall may be set.
         if (due.next) snapshots_at_ = std::min(resync_at_, now + (*due.next - environment_.clock.wall()));
         if (due.to_make.empty() && due.expired.empty()) return;
-        const auto earliest = snapshot_failures_.earliest(snapshot_work);
-        bool all_well = earliest <= now;
-        if (all_well) {
-            for (const auto& wish : due.expired) all_well &= change_snapshot(prepare_snapshot_removal, wish);
-            for (const auto& wish : due.to_make)
-                if (change_snapshot(prepare_snapshot, wish)) snapshots_.made(wish.owner, environment_.clock.wall());
-                else all_well = false;
-            if (all_well) return snapshot_failures_.reset();
+        if (snapshot_failures_.earliest(snapshot_work) <= now) {
+            if (change_snapshots(due)) return snapshot_failures_.reset();
             snapshot_failures_.tried(snapshot_work, now);
         }
         snapshots_at_ = snapshot_failures_.earliest(snapshot_work);
     }
 
-    template <typename Prepare>
-    bool change_snapshot(const Prepare& prepare_change, const SnapshotWish& wish) {
-        const auto outcome = [&]() -> Result<std::string> {
-            CTL_ASSIGN(const auto prepared, prepare_change(environment_, wish, stop_));
-            CTL_ASSIGN(const auto report, apply(environment_, prepared, {options_.command, options_.execute}, stop_));
-            if (!report.succeeded()) return Error(ErrorCode::io, what_failed(report));
-            return prepared.plan.changes.front().id.str();
-        }();
-        if (outcome) {
-            say(LogLevel::info,
-                fmt::format("{} {}", wish.name.empty() ? "made" : "deleted, for it has expired:", escaped(*outcome)));
-            return true;
+    /// True when there is nothing to try again.
+    bool change_snapshots(const DueSnapshots& due) {
+        auto round = prepare_snapshots(environment_, stack_->name, due.to_make, due.expired, stop_);
+        if (!round) return snapshots_failed(round.error().str());
+        const auto report = apply(environment_, round->prepared, {options_.command, options_.execute}, stop_);
+        if (!report) return snapshots_failed(report.error().str());
+        if (report->stopped) return true;
+        for (std::size_t i = 0; i < report->steps.size(); ++i) {
+            const auto& change = round->prepared.plan.steps[i].change;
+            if (report->steps[i].outcome == Outcome::done && change.desired)
+                snapshots_.made(change.desired->owner, environment_.clock.wall());
         }
-        if (stop_.stop_requested()) return false;
-        const auto line = outcome.error().str();
-        say(LogLevel::error, line);
-        note(stack_->name, "snapshot_failed", line);
+        for (const auto& error : round->left_out) snapshots_failed(error.str());
+        if (!report->succeeded()) return snapshots_failed(what_failed(*report));
+        return round->left_out.empty();
+    }
+
+    bool snapshots_failed(const std::string& message) {
+        say(LogLevel::error, message);
+        note(stack_->name, "snapshot_failed", message);
         return false;
     }
 
