@@ -24,7 +24,7 @@ bool is_name(std::string_view text, std::string_view others) {
 bool is_lvm_name(std::string_view text) { return is_name(text, "+_.-"); }
 
 bool is_zfs_name(std::string_view text) {
-    if (text.size() > most) return false;
+    if (text.empty() || text.size() > most || (is_alphanumeric(text.front()) && text.front() <= '9')) return false;
     const auto parts = split(text, '/');
     return std::all_of(parts.begin(), parts.end(), [](std::string_view part) { return is_name(part, "_.:-"); });
 }

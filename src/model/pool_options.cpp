@@ -34,13 +34,18 @@ std::map<std::string, std::string> lvm_options(const resource::StoragePool& pool
 }  // namespace
 
 std::map<std::string, std::string> pool_options(const resource::StoragePool& pool) {
-    return pool.driver.text == "lvm" ? lvm_options(pool) : std::map<std::string, std::string>();
+    if (pool.driver.text == "lvm") return lvm_options(pool);
+    if (pool.driver.text == "zfs")
+        return {{"zfs.pool_name",
+                 text_of(pool, "zfs.pool_name", has_named_source(pool) ? text_of(pool, "source", "") : pool.name.text)}};
+    return {};
 }
 
 bool has_named_source(const resource::StoragePool& pool) {
     const Value* source = find_value(pool.config, "source");
-    return pool.driver.text == "lvm" && source != nullptr && !source->text.empty() &&
-           source->text.find('/') == std::string::npos;
+    if (source == nullptr || source->text.empty()) return false;
+    if (pool.driver.text == "zfs") return source->text.front() != '/' && source->text.front() != '.';
+    return pool.driver.text == "lvm" && source->text.find('/') == std::string::npos;
 }
 
 bool has_block_volumes(const resource::StoragePool& pool) { return pool.driver.text == "lvm"; }

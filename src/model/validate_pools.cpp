@@ -14,6 +14,7 @@ namespace {
 
 const SourceSpan& place_of(const resource::StoragePool& pool, std::string_view key) {
     const Value* value = find_value(pool.config, key);
+    if (value == nullptr && has_named_source(pool)) value = find_value(pool.config, "source");
     return value != nullptr ? value->where : pool.name.where;
 }
 
@@ -40,11 +41,28 @@ void check_lvm(Validation& validation, const resource::StoragePool& pool) {
                              value->where, "remove it, or lvm.use_thinpool: false");
 }
 
+void check_zfs(Validation& validation, const resource::StoragePool& pool) {
+    const std::string name = pool_options(pool).at("zfs.pool_name");
+    const bool is_made = !has_named_source(pool);
+    if (!is_zfs_name(name) || (is_made && name.find('/') != std::string::npos))
+        validation.value_error("bad-name", fmt::format("{} can't be a name in zfs", quoted(name)),
+                               place_of(pool, "zfs.pool_name"),
+                               "begin zfs.pool_name with a letter; use letters, digits and any of _ . : -");
+    const Value* given = find_value(pool.config, "zfs.pool_name");
+    const Value* source = find_value(pool.config, "source");
+    if (given != nullptr && !is_made && given->text != source->text)
+        validation.error("two-groups",
+                         fmt::format("pool {} is on {} and can't be called {}", quoted(pool.name.text), quoted(source->text),
+                                     quoted(given->text)),
+                         given->where, "remove zfs.pool_name");
+}
+
 }  // namespace
 
 void validate_pools(Validation& validation) {
     for (const auto& pool : validation.stack.storage_pools) {
         if (pool.driver.text == "lvm") check_lvm(validation, pool);
+        if (pool.driver.text == "zfs") check_zfs(validation, pool);
         const Value* size = find_value(pool.config, "size");
         if (size != nullptr && has_named_source(pool))
             validation.error("size-without-file",

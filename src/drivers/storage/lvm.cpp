@@ -67,9 +67,6 @@ private:
     [[nodiscard]] std::string tag() const;
     [[nodiscard]] std::string path_of(const std::string& volume) const { return group() + "/" + volume; }
     [[nodiscard]] std::string device_of(const std::string& volume) const { return "/dev/" + path_of(volume); }
-    [[nodiscard]] bool is_lost() const {
-        return record().has_path() && kind_of_source(record().source) == SourceKind::missing;
-    }
     [[nodiscard]] bool has_tag(const ReportRow& row, std::string_view field) const;
 
     [[nodiscard]] Result<Group> find_group() const;
@@ -174,18 +171,7 @@ Status LvmStore::check_unused(const Group& there) const {
     if (there.exists && !there.is_ours)
         return Error(ErrorCode::conflict, fmt::format("there is a volume group {} already", ctl::quoted(group())))
             .hint("name it as source, or choose another lvm.vg_name");
-    const SourceKind kind = kind_of_source(record().source);
-    if (kind == SourceKind::other)
-        return Error(ErrorCode::invalid, fmt::format("{} is no file and no block device", ctl::quoted(record().source)));
-    if (kind == SourceKind::missing) {
-        if (!record().source.starts_with("/dev/")) return ok();
-        return Error(ErrorCode::not_found, fmt::format("there is no device {}", ctl::quoted(record().source)));
-    }
-    if (there.exists || record().wiped) return ok();
-    CTL_ASSIGN(const std::string held, signature_on(commands(), record().source));
-    if (held.empty()) return ok();
-    return Error(ErrorCode::conflict, fmt::format("{} holds something already: {}", ctl::quoted(record().source), held))
-        .hint("set source.wipe: true to lose it");
+    return there.exists ? ok() : check_source(record(), commands());
 }
 
 Status LvmStore::check(std::optional<std::int64_t> size) const {
@@ -245,9 +231,7 @@ Status LvmStore::grow(const std::string& device, std::int64_t size) const {
 
 Status LvmStore::open(std::optional<std::int64_t> size) const {
     if (record().made_file && !record().ready) CTL_TRY(make_file(record(), commands(), size));
-    if (is_lost())
-        return Error(ErrorCode::not_found, fmt::format("{}, which held the pool, is gone", ctl::quoted(record().source)))
-            .hint("bring it back; or, if its data is lost, delete the pool");
+    if (is_lost(record())) return lost_error(record());
     CTL_ASSIGN(const std::string on, device());
     CTL_ASSIGN(Group there, find_group());
     if (!there.exists) CTL_TRY(make_group(on));
@@ -266,7 +250,7 @@ Status LvmStore::open(std::optional<std::int64_t> size) const {
 
 Result<Group> LvmStore::reopened_group() const {
     CTL_ASSIGN(const Group there, find_group());
-    if (there.exists || is_lost() || !record().has_path()) return there;
+    if (there.exists || is_lost(record()) || !record().has_path()) return there;
     CTL_ASSIGN(const std::string on, device());
     static_cast<void>(on);
     return find_group();
@@ -292,7 +276,7 @@ Status LvmStore::remove() const {
     // One that we began to make and that never came to be, or somebody else's of the same name, is not touched.
     const bool is_ours = there.exists && (there.is_ours || !record().made_store);
     if (is_ours) CTL_TRY(remove_group());
-    if (!record().has_path() || is_lost()) return ok();
+    if (!record().has_path() || is_lost(record())) return ok();
     if (kind_of_source(record().source) == SourceKind::device)
         return is_ours ? run({"pvremove", "--quiet", "--yes", "--", record().source}) : ok();
     CTL_ASSIGN(const std::string loop, loop_of(commands(), record().source));

@@ -35,6 +35,28 @@ Status wipe_signatures(const Commands& commands, const std::string& source) {
     return run_tool(commands, {"wipefs", "--all", "--quiet", "--", source});
 }
 
+Status check_source(const StoreRecord& record, const Commands& commands) {
+    const SourceKind kind = kind_of_source(record.source);
+    if (kind == SourceKind::other)
+        return Error(ErrorCode::invalid, fmt::format("{} is no file and no block device", ctl::quoted(record.source)));
+    if (kind == SourceKind::missing) {
+        if (!record.source.starts_with("/dev/")) return ok();
+        return Error(ErrorCode::not_found, fmt::format("there is no device {}", ctl::quoted(record.source)));
+    }
+    if (record.wiped) return ok();
+    CTL_ASSIGN(const std::string held, signature_on(commands, record.source));
+    if (held.empty()) return ok();
+    return Error(ErrorCode::conflict, fmt::format("{} holds something already: {}", ctl::quoted(record.source), held))
+        .hint("set source.wipe: true to lose it");
+}
+
+bool is_lost(const StoreRecord& record) { return record.has_path() && kind_of_source(record.source) == SourceKind::missing; }
+
+Error lost_error(const StoreRecord& record) {
+    return Error(ErrorCode::not_found, fmt::format("{}, which held the pool, is gone", ctl::quoted(record.source)))
+        .hint("bring it back; or, if its data is lost, delete the pool");
+}
+
 Status check_size(const StoreRecord& record, std::optional<std::int64_t> size, std::int64_t least) {
     if (!size) return ok();
     if (!record.has_path() || kind_of_source(record.source) == SourceKind::device)

@@ -22,6 +22,13 @@ enum class SourceKind { missing, file, device, other };
 /// Overwrites all signatures.
 [[nodiscard]] Status wipe_signatures(const Commands& commands, const std::string& source);
 
+/// Checks that a store can be made there. Errors: conflict for what holds something and isn't to be wiped, not_found for a
+/// device that isn't there.
+[[nodiscard]] Status check_source(const StoreRecord& record, const Commands& commands);
+/// True when the file or device of a store is gone.
+[[nodiscard]] bool is_lost(const StoreRecord& record);
+[[nodiscard]] Error lost_error(const StoreRecord& record);
+
 /// Checks that a size fits a source. Errors: invalid for a device's or too few bytes; unsupported for a file that would
 /// shrink.
 [[nodiscard]] Status check_size(const StoreRecord& record, std::optional<std::int64_t> size, std::int64_t least);
