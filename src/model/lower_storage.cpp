@@ -25,6 +25,7 @@ std::string pool_path(const Lowering& lowering, std::string_view name) {
 std::string pool_source(const Lowering& lowering, const resource::StoragePool& pool) {
     if (pool.driver.text == "dir") return pool_path(lowering, pool.name.text);
     const Value* source = find_value(pool.config, "source");
+    if (pool.driver.text == "ceph") return pool_options(pool).at("ceph.osd.pool_name");
     if (source != nullptr && has_named_source(pool)) return source->text;
     if (source != nullptr) return absolute_path(*source, lowering.layout);
     return fmt::format("{}/disks/{}.img", lowering.layout.state_dir, pool.name.text);

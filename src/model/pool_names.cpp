@@ -31,4 +31,9 @@ bool is_zfs_name(std::string_view text) {
 
 bool is_ceph_name(std::string_view text) { return is_name(text, "_.-"); }
 
+bool is_feature_list(std::string_view text) {
+    const auto parts = split(text, ',');
+    return std::all_of(parts.begin(), parts.end(), [](std::string_view part) { return is_name(trimmed(part), "-"); });
+}
+
 }  // namespace ctl::model

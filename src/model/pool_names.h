@@ -12,5 +12,7 @@ namespace ctl::model {
 [[nodiscard]] bool is_zfs_name(std::string_view text);
 /// An OSD pool, a cluster or a user of ceph.
 [[nodiscard]] bool is_ceph_name(std::string_view text);
+/// Features of RBD images: layering,exclusive-lock.
+[[nodiscard]] bool is_feature_list(std::string_view text);
 
 }  // namespace ctl::model

@@ -57,12 +57,31 @@ void check_zfs(Validation& validation, const resource::StoragePool& pool) {
                          given->where, "remove zfs.pool_name");
 }
 
+void check_ceph(Validation& validation, const resource::StoragePool& pool) {
+    const auto options = pool_options(pool);
+    for (const auto* key : {"ceph.osd.pool_name", "ceph.cluster_name", "ceph.user.name", "ceph.osd.data_pool_name"}) {
+        const auto found = options.find(key);
+        if (found != options.end() && !is_ceph_name(found->second))
+            validation.value_error("bad-name", fmt::format("{} can't be a name in ceph", quoted(found->second)),
+                                   place_of(pool, key), fmt::format("set {} to letters, digits and any of _ . -", key));
+    }
+    const auto features = options.find("ceph.rbd.features");
+    if (features != options.end() && !is_feature_list(features->second))
+        validation.value_error("bad-name", fmt::format("{} is no list of features", quoted(features->second)),
+                               place_of(pool, "ceph.rbd.features"), "write layering, or layering,exclusive-lock");
+    const auto groups = options.find("ceph.osd.pg_num");
+    if (groups != options.end() && !parse_uint(groups->second))
+        validation.value_error("bad-number", fmt::format("{} is no number", quoted(groups->second)),
+                               place_of(pool, "ceph.osd.pg_num"), "write a number such as 32");
+}
+
 }  // namespace
 
 void validate_pools(Validation& validation) {
     for (const auto& pool : validation.stack.storage_pools) {
         if (pool.driver.text == "lvm") check_lvm(validation, pool);
         if (pool.driver.text == "zfs") check_zfs(validation, pool);
+        if (pool.driver.text == "ceph") check_ceph(validation, pool);
         const Value* size = find_value(pool.config, "size");
         if (size != nullptr && has_named_source(pool))
             validation.error("size-without-file",

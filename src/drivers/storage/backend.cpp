@@ -110,7 +110,7 @@ Result<const Backend*> find_backend(std::string_view driver) {
     if (driver == "dir") return &dir;
     if (driver == "btrfs") return &btrfs;
     return Error(ErrorCode::unsupported, fmt::format("storage driver {} is not supported", ctl::quoted(driver)))
-        .hint("use driver: dir, btrfs or lvm");
+        .hint("use driver: dir, btrfs, lvm, zfs or ceph");
 }
 
 }  // namespace ctl::drivers::storage

@@ -56,7 +56,7 @@ private:
     std::string state_dir_;
     storage::UserNamespaces namespaces_;
     DriverInfo info_{"storage",
-                     "storage pools, volumes and their snapshots, in directories, on btrfs and lvm",
+                     "storage pools, volumes and their snapshots, in directories, on btrfs, lvm, zfs and ceph",
                      {ObjectKind::pool, ObjectKind::volume, ObjectKind::snapshot}};
 };
 

@@ -19,8 +19,7 @@ namespace ctl::drivers::storage {
 
 namespace {
 
-constexpr std::int64_t mebibyte = std::int64_t{1} << 20;
-constexpr std::int64_t least_size = 64 * mebibyte;
+constexpr std::int64_t least_size = std::int64_t{64} << 20;
 
 struct Group {
     bool exists = false;
@@ -128,18 +127,9 @@ Status LvmStore::check_host() const {
                                            std::pair{"losetup", "mount"}, std::pair{"wipefs", "util-linux"}})
         CTL_TRY(need_tool(program, package));
     if (is_thin()) CTL_TRY(need_tool("thin_check", "thin-provisioning-tools"));
-    for (const std::string module : {"dm-mod", "dm-thin-pool"}) {
-        if (module == "dm-thin-pool" && !is_thin()) continue;
-        std::string loaded = module;
-        std::replace(loaded.begin(), loaded.end(), '-', '_');
-        if (::access(("/sys/module/" + loaded).c_str(), F_OK) == 0) continue;
-        const auto loadable = commands().run({"modprobe", "--dry-run", "--quiet", module});
-        if (!loadable || loadable->exit_code != 0)
-            return Error(ErrorCode::missing_driver,
-                         fmt::format("this kernel has no {}, which pools of the driver lvm need", module))
-                .hint("use driver: dir, or a kernel with the device mapper");
-    }
-    return ok();
+    constexpr std::string_view hint = "use driver: dir, or a kernel with the device mapper";
+    CTL_TRY(need_module("dm-mod", hint));
+    return is_thin() ? need_module("dm-thin-pool", hint) : ok();
 }
 
 Status LvmStore::check_names() const {
@@ -305,18 +295,15 @@ Result<StoreView> LvmStore::look() const {
     return view;
 }
 
-/// Room for what an image holds in whole blocks, its inodes, and the journal.
-std::int64_t room_for(std::int64_t content) { return model::whole_extents(content + content / 2 + 128 * mebibyte); }
-
 Status LvmStore::make(const std::string& volume, std::int64_t content) const {
-    const std::string size = fmt::format("{}b", room_for(content));
+    const std::string size = fmt::format("{}b", room_for_ext4(content));
     if (is_thin())
         CTL_TRY(run({"lvcreate", "--quiet", "--yes", "--thin", "--virtualsize", size, "--name", volume, "--addtag", tag(),
                      "--", path_of(thin_pool())}));
     else
         CTL_TRY(run({"lvcreate", "--quiet", "--yes", "--wipesignatures", "y", "--size", size, "--name", volume, "--addtag",
                      tag(), "--", group()}));
-    return run({"mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-i", "8192", "-E", "nodiscard", "--", device_of(volume)});
+    return run(mkfs_ext4(device_of(volume)));
 }
 
 Status LvmStore::clone(const std::string& from, const std::string& volume) const {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -138,6 +139,17 @@ Status TreeStore::need_tool(const std::string& program, std::string_view package
     return Error(ErrorCode::missing_driver,
                  fmt::format("pools of the driver {} need {}, which is not installed", record_.driver, program))
         .hint(fmt::format("install the package {}: apt install {}", package, package));
+}
+
+Status TreeStore::need_module(const std::string& module, std::string_view hint) const {
+    std::string loaded = module;
+    std::replace(loaded.begin(), loaded.end(), '-', '_');
+    if (::access(("/sys/module/" + loaded).c_str(), F_OK) == 0) return ok();
+    const auto loadable = commands_.run({"modprobe", "--dry-run", "--quiet", module});
+    if (loadable && loadable->exit_code == 0) return ok();
+    return Error(ErrorCode::missing_driver,
+                 fmt::format("this kernel has no {}, which pools of the driver {} need", module, record_.driver))
+        .hint(std::string(hint));
 }
 
 }  // namespace ctl::drivers::storage

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "drivers/storage/lvm.h"
+#include "drivers/storage/rbd.h"
 #include "drivers/storage/store_backend.h"
 #include "drivers/storage/zfs.h"
 
@@ -99,10 +100,11 @@ StoreRecord wanted_record(const model::Pool& pool, const std::string& name) {
     return record;
 }
 
-bool is_store_driver(std::string_view driver) { return driver == "lvm" || driver == "zfs"; }
+bool is_store_driver(std::string_view driver) { return driver == "lvm" || driver == "zfs" || driver == "ceph"; }
 
 Result<std::unique_ptr<TreeStore>> make_store(StoreRecord record, Commands commands) {
     if (record.driver == "lvm") return make_lvm_store(std::move(record), std::move(commands));
+    if (record.driver == "ceph") return make_rbd_store(std::move(record), std::move(commands));
     if (record.driver == "zfs") return make_zfs_store(std::move(record), std::move(commands));
     return Error(ErrorCode::unsupported, fmt::format("storage driver {} keeps no store", ctl::quoted(record.driver)));
 }

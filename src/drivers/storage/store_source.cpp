@@ -10,6 +10,7 @@
 #include "base/tree.h"
 #include "drivers/storage/disk.h"
 #include "drivers/storage/tool_report.h"
+#include "model/pool_sizes.h"
 
 namespace ctl::drivers::storage {
 
@@ -76,6 +77,14 @@ Status make_file(const StoreRecord& record, const Commands& commands, std::optio
     const std::string parent = std::filesystem::path(record.source).parent_path().native();
     CTL_TRY(make_directories(parent));
     return commands.size_file(record.source, size.value_or(default_file_size(parent)));
+}
+
+std::int64_t room_for_ext4(std::int64_t content) {
+    return model::whole_extents(content + content / 2 + (std::int64_t{128} << 20));
+}
+
+std::vector<std::string> mkfs_ext4(const std::string& device) {
+    return {"mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-i", "8192", "-E", "nodiscard", "--", device};
 }
 
 Result<std::string> loop_of(const Commands& commands, const std::string& file) {

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "drivers/storage/tree_store.h"
@@ -35,6 +36,11 @@ enum class SourceKind { missing, file, device, other };
 
 /// Makes the file of a store unless it is there.
 [[nodiscard]] Status make_file(const StoreRecord& record, const Commands& commands, std::optional<std::int64_t> size);
+
+/// Bytes of an ext4 for what an image holds in whole blocks, its inodes and the journal.
+[[nodiscard]] std::int64_t room_for_ext4(std::int64_t content);
+/// The command that makes one; what isn't in use is not taken from what is below.
+[[nodiscard]] std::vector<std::string> mkfs_ext4(const std::string& device);
 
 /// The loop device of a file; empty for none.
 [[nodiscard]] Result<std::string> loop_of(const Commands& commands, const std::string& file);

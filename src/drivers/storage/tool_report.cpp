@@ -13,14 +13,20 @@ namespace {
 /// Deeper than any tool nests.
 constexpr int most_depth = 8;
 
+void add_fields(const rapidjson::Value& object, const std::string& prefix, ReportRow& row, int depth) {
+    if (depth > most_depth) return;
+    for (const auto& [name, value] : object.GetObject()) {
+        const std::string key = prefix + name.GetString();
+        if (value.IsObject()) add_fields(value, key + ".", row, depth + 1);
+        else if (value.IsString()) row[key] = value.GetString();
+        else if (value.IsInt64()) row[key] = std::to_string(value.GetInt64());
+        else if (value.IsBool()) row[key] = value.GetBool() ? "true" : "false";
+    }
+}
+
 ReportRow row_of(const rapidjson::Value& object) {
     ReportRow row;
-    for (const auto& [name, value] : object.GetObject()) {
-        std::string& text = row[name.GetString()];
-        if (value.IsString()) text = value.GetString();
-        else if (value.IsInt64()) text = std::to_string(value.GetInt64());
-        else if (value.IsBool()) text = value.GetBool() ? "true" : "false";
-    }
+    add_fields(object, "", row, 0);
     return row;
 }
 

@@ -12,7 +12,8 @@ namespace ctl::drivers::storage {
 using ReportRow = std::map<std::string, std::string, std::less<>>;
 
 /// The objects in a tool's JSON that are in lists called `list` (anywhere; "" for the document itself), with their texts,
-/// numbers and truth values as texts. Nothing printed is no rows. Errors: invalid.
+/// numbers and truth values as texts; those of an object in one as "parent.image". Nothing printed is no rows. Errors:
+/// invalid.
 [[nodiscard]] Result<std::vector<ReportRow>> report_rows(std::string_view json, std::string_view list);
 
 /// A field of a row; empty without it.

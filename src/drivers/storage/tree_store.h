@@ -76,6 +76,8 @@ public:
 protected:
     /// A tool that is not installed is an error that names its package.
     [[nodiscard]] Status need_tool(const std::string& program, std::string_view package) const;
+    /// A module that the kernel hasn't and can't load is an error with a hint.
+    [[nodiscard]] Status need_module(const std::string& module, std::string_view hint) const;
 
 private:
     StoreRecord record_;

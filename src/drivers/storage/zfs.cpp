@@ -101,11 +101,7 @@ Result<Datasets> ZfsStore::datasets() const {
 Status ZfsStore::check_host() const {
     for (const auto* tool : {"zfs", "zpool"}) CTL_TRY(need_tool(tool, "zfsutils-linux"));
     CTL_TRY(need_tool("wipefs", "util-linux"));
-    if (::access("/sys/module/zfs", F_OK) == 0) return ok();
-    const auto loadable = commands().run({"modprobe", "--dry-run", "--quiet", "zfs"});
-    if (loadable && loadable->exit_code == 0) return ok();
-    return Error(ErrorCode::missing_driver, "this kernel has no zfs, which pools of the driver zfs need")
-        .hint("install the package zfs-dkms: apt install zfs-dkms");
+    return need_module("zfs", "install the package zfs-dkms: apt install zfs-dkms");
 }
 
 Status ZfsStore::check_named(const Datasets& all) const {
