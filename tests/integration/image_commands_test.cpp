@@ -17,7 +17,7 @@ const std::string stack = busybox_ground("published") + R"(containers:
 )";
 
 std::string jq(const Lab& lab, const std::string& query) {
-    return std::string(trimmed(lab.must(CTL_BINARY_DIR "/ctl image list -o json | jq -r '" + query + "'")));
+    return lab.line(program + " image list -o json | jq -r '" + query + "'");
 }
 
 std::string golden(const Lab& lab, const std::string& what) {
@@ -58,16 +58,16 @@ TEST_CASE("a container is published by hand, and no apply, rebuild or other stac
                                            " -type f -printf '%s %i\\n' | sort -u -k2 | "
                                            "awk '{s += $1} END {printf \"%d\", s}'"));
 
-    const std::string table = lab.must(CTL_BINARY_DIR "/ctl image list");
+    const std::string table = lab.must(program + " image list");
     CHECK_MESSAGE(
         std::regex_search(table, std::regex("NAME +ALIASES +FINGERPRINT +SIZE +TYPE +PUBLIC +ARCHITECTURE +UPLOADED")),
         table);
     CHECK_MESSAGE(std::regex_search(table, std::regex("golden +gold +" + fingerprint.substr(0, 12) +
                                                       " +[0-9.]+ .?B +container +yes +[^ ]+ +20[0-9T:-]+Z +published")),
                   table);
-    CHECK(has(lab.must(CTL_BINARY_DIR "/ctl image list -o yaml"), "fingerprint: " + fingerprint));
+    CHECK(has(lab.must(program + " image list -o yaml"), "fingerprint: " + fingerprint));
     for (const std::string& name : {std::string("gold"), std::string("golden"), fingerprint.substr(0, 9)})
-        CHECK(has(lab.must(CTL_BINARY_DIR "/ctl image info " + name), "Fingerprint    " + fingerprint));
+        CHECK(has(lab.must(program + " image info " + name), "Fingerprint    " + fingerprint));
     CHECK(lab.ctl({"image", "info", "silver"}).exit_code == 1);
 
     for (const std::string name : {"golden", "gold", "busybox"}) {
@@ -82,7 +82,7 @@ TEST_CASE("a container is published by hand, and no apply, rebuild or other stac
     // The stack knows nothing of it, with and without its record.
     CHECK(lab.plan(file).exit_code == 0);
     CHECK(lab.ctl({"start", "web"}).exit_code == 0);
-    lab.must(CTL_BINARY_DIR "/ctl state rebuild");
+    lab.must(program + " state rebuild");
     CHECK(lab.planned(file).empty());
     lab.must_apply(file);
     CHECK(images(lab) == "busybox golden");
@@ -130,7 +130,7 @@ TEST_CASE("an import tells how far it is on a terminal, in one line elsewhere, a
 images:
 - {name: big, source: {type: tarball, path: /run/r.tar.xz}}
 )");
-    const std::string apply = CTL_BINARY_DIR "/ctl apply --yes -f " + file;
+    const std::string apply = program + " apply --yes -f " + file;
     const auto again = [&] { lab.must_delete(file); };
 
     const std::string shown = lab.must("script -qefc '" + apply + "' /dev/null < /dev/null");

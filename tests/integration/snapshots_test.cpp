@@ -94,15 +94,9 @@ std::string listed(const Lab& lab) { return lab.ctl({"get", "snapshots"}).out; }
 /// Runs `ctl watch` until the condition holds and it is at rest again, and ends it.
 template <typename Condition>
 void watch_until(const Lab& lab, const Condition& condition) {
-    lab.must("rm -f /run/watch.code; (sh -c 'echo $$ > /run/watch.pid; exec " CTL_BINARY_DIR
-             "/ctl watch /run/kept' > /run/watch.log 2>&1; echo $? > /run/watch.end; mv /run/watch.end /run/watch.code) "
-             "> /run/watch.shell 2>&1 &");
-    const auto log = [&] { return lab.sh("cat /run/watch.log").out; };
-    CHECK_MESSAGE(wait_until(condition, std::chrono::seconds(30)), log());
-    lab.must("kill -TERM $(cat /run/watch.pid)");
-    CHECK_MESSAGE(wait_until([&] { return lab.sh("test -e /run/watch.code").exit_code == 0; }, std::chrono::seconds(30)),
-                  log());
-    CHECK_MESSAGE(lab.must("cat /run/watch.code") == "0\n", log());
+    const Watch watch(lab, "/run/kept");
+    CHECK_MESSAGE(wait_until(condition, std::chrono::seconds(30)), watch.log());
+    CHECK_MESSAGE(watch.end() == 0, watch.log());
 }
 
 }  // namespace
