@@ -287,10 +287,11 @@ TEST_CASE("what belongs to somebody else is neither overwritten nor deleted") {
     // A volume without our mark behind one of our links: an attempt to have it deleted for somebody else.
     sh(fmt::format("lvcreate --quiet --yes --thin --virtualsize 67108864b --name theirs -- {}/LXDThinPool", group));
     sh(fmt::format("mkdir {0} && ln -s theirs {0}/data", world.volume_path(".ctl-tmp-x")));
-    CHECK_FALSE(world.apply(Verb::remove, "volume/default/custom/data", Volume{}).has_value());
+    CHECK_FALSE(world.apply(Verb::create, "volume/default/x", custom_volume()).has_value());
+    world.must(Verb::remove, "volume/default/custom/data", Volume{});
+    CHECK_FALSE(world.apply(Verb::remove, "pool/default", Pool{}).has_value());
     CHECK(fs::exists("/dev/" + group + "/theirs"));
     sh("rm " + world.volume_path(".ctl-tmp-x") + "/data");
-    world.must(Verb::remove, "volume/default/custom/data", Volume{});
     // Nor does the group go while it is there.
     CHECK_FALSE(world.apply(Verb::remove, "pool/default", Pool{}).has_value());
     sh(fmt::format("lvremove --quiet --yes -- {}/theirs", group));
