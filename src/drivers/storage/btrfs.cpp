@@ -31,7 +31,7 @@ constexpr int handle_type = 0x4d;
 struct [[gnu::packed]] Handle {
     std::uint64_t inode;
     std::uint64_t subvolume;
-    std::uint32_t generation;  ///< 0: any
+    std::uint32_t generation;
 };
 
 template <typename Arguments>
@@ -60,9 +60,26 @@ Status count_usage(int fd) {
     return ok();
 }
 
+/// Which of all that ever had the inode's number it is.
+Result<std::uint32_t> generation_of(int file_system, std::uint64_t subvolume, std::uint64_t inode) {
+    btrfs_ioctl_search_args arguments{};
+    auto& key = arguments.key;
+    key.tree_id = subvolume;
+    key.min_objectid = key.max_objectid = inode;
+    key.min_type = key.max_type = BTRFS_INODE_ITEM_KEY;
+    key.max_transid = ~std::uint64_t{0};
+    key.nr_items = 1;
+    if (::ioctl(file_system, BTRFS_IOC_TREE_SEARCH, &arguments) != 0 || key.nr_items == 0)
+        return system_error(key.nr_items == 0 ? ENOENT : errno, fmt::format("find a directory in subvolume {}", subvolume));
+    btrfs_inode_item item{};
+    std::memcpy(&item, arguments.buf + sizeof(btrfs_ioctl_search_header), sizeof item);
+    return static_cast<std::uint32_t>(le64toh(item.generation));
+}
+
 /// Opens a directory by its numbers: whatever its path is, and however long.
 Result<Fd> open_by_number(int file_system, std::uint64_t subvolume, std::uint64_t inode) {
-    const Handle wanted{inode, subvolume, 0};
+    CTL_ASSIGN(const std::uint32_t generation, generation_of(file_system, subvolume, inode));
+    const Handle wanted{inode, subvolume, generation};
     alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof wanted> space{};
     auto* handle = new (space.data()) file_handle;
     handle->handle_bytes = sizeof wanted;
