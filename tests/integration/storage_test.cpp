@@ -84,4 +84,46 @@ TEST_CASE("a volume is plugged into a running container, moves to another and ke
     lab.must_delete(file);
 }
 
+TEST_CASE("a plan that would take a protected volume with its pool is refused as a whole") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    const std::string both = replaced(busybox_ground("kept"), "{name: default, driver: dir}",
+                                      "{name: default, driver: dir}, {name: second, driver: dir}");
+    const std::string volume = "volumes: [{name: data, pool: second, lifecycle: {prevent_destroy: true}}]\n";
+    const std::string file = lab.write("stack.yaml", both + volume);
+    lab.must_apply(file);
+    lab.must("echo kept > /var/lib/ctl/pools/second/custom/data/data/file");
+    // What else the manifest says isn't done either.
+    lab.write("stack.yaml", busybox_ground("kept") + "containers: [{name: web, image: busybox}]\n");
+    const Output gone = lab.apply(file);
+    lab.write("stack.yaml", both + volume);
+    const Output deleted = lab.ctl({"delete", "-f", file, "--yes"});
+    for (const Output& refused : {gone, deleted}) {
+        CHECK(refused.exit_code == 9);
+        CHECK_MESSAGE(has(refused.err, "volume/second/custom/data of Volume/second/data would be deleted"), refused.err);
+    }
+    CHECK(lab.sh("test -e /var/lib/ctl/containers/web").exit_code != 0);
+    CHECK(lab.must("cat /var/lib/ctl/pools/second/custom/data/data/file") == "kept\n");
+    CHECK(lab.planned(file).empty());
+    lab.must_apply(lab.write("stack.yaml", both + replaced(volume, "true", "false")));
+    lab.must_delete(file);
+}
+
+TEST_CASE("a pool in a file never gets smaller") {
+    CTL_SKIP_WITHOUT_SANDBOX();
+    const Lab lab;
+    CTL_SKIP_IF(!lab.has_btrfs(), "needs btrfs");
+    const std::string large = replaced(busybox_ground("size"), "driver: dir", "driver: btrfs, config: {size: 256MiB}");
+    const std::string file = lab.write("stack.yaml", large);
+    lab.must_apply(file);
+    lab.write("stack.yaml", replaced(large, "256MiB", "128MiB"));
+    const Output refused = lab.apply(file);
+    CHECK(refused.exit_code != 0);
+    CHECK_MESSAGE(has(refused.err, "a pool can't shrink"), refused.err);
+    CHECK(lab.must("df --output=size -m /var/lib/ctl/pools/default | tail -n1 | tr -d ' '") == "256\n");
+    lab.write("stack.yaml", large);
+    CHECK(lab.planned(file).empty());
+    lab.must_delete(file);
+}
+
 }  // namespace ctl::testing
