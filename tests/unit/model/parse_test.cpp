@@ -231,8 +231,9 @@ TEST_CASE("what is known but not built is an error, unless it asks for nothing")
               .starts_with("4:30 error: nictype: sriov is not supported; nobody chooses among virtual functions"));
     CHECK(device_faults("{type: usb}").starts_with("4:16 error: type: usb is not supported; a device node that is there"));
     CHECK(device_faults("{type: tpm}").starts_with("4:16 error: type: tpm is not supported; a device node that is there"));
-    CHECK(parsed("storage_pools: [{name: a, driver: zfs, config: {size: x}}]\n").text() ==
-          "1:35 error: driver: zfs is not supported yet; take it out of the manifest\n");
+    CHECK(parsed("storage_pools: [{name: a, driver: cephfs, config: {cephfs.path: /}}]\n")
+              .text()
+              .starts_with("1:35 error: driver: cephfs is not supported; mount it on the host"));
     CHECK(parsed("kind: instance\nname: c\ntype: virtual-machine\n").text() ==
           "3:7 error: type: virtual-machine is not supported; ctl runs containers by liblxc; virtual machines need a "
           "hypervisor\n");
