@@ -151,14 +151,6 @@ ExitCode publish(const PublishOptions& options, const GlobalOptions& global) {
                     });
 }
 
-void add_run_choice(CLI::App& command, RunOptions& options) {
-    command.add_option("--lock-timeout", options.lock_timeout, "Seconds to wait for another ctl to end")
-        ->capture_default_str();
-    command.add_option("-o,--output", options.format, "text or json")
-        ->check(CLI::IsMember({"text", "json"}))
-        ->capture_default_str();
-}
-
 void add_show(CLI::App& parent, Program program, const char* name, const char* description, const char* plain) {
     CLI::App* command = parent.add_subcommand(name, description);
     auto wanted = std::make_shared<std::string>();

@@ -59,14 +59,6 @@ ExitCode list(const std::string& owner, const GlobalOptions& global) {
     return ExitCode::done;
 }
 
-void add_run_choice(CLI::App& command, RunOptions& options) {
-    command.add_option("--lock-timeout", options.lock_timeout, "Seconds to wait for another ctl to end")
-        ->capture_default_str();
-    command.add_option("-o,--output", options.format, "text or json")
-        ->check(CLI::IsMember({"text", "json"}))
-        ->capture_default_str();
-}
-
 void add_list(CLI::App& parent, Program program) {
     CLI::App* command = parent.add_subcommand("list", "List the snapshots of a container or volume, the oldest first");
     auto owner = std::make_shared<std::string>();

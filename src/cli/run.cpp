@@ -33,6 +33,14 @@ ExitCode roll_back(Session& session, reconcile::Reporter& reporter, const reconc
 
 }  // namespace
 
+void add_run_choice(CLI::App& command, RunOptions& options) {
+    command.add_option("--lock-timeout", options.lock_timeout, "Seconds to wait for another ctl to end")
+        ->capture_default_str();
+    command.add_option("-o,--output", options.format, "text or json")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
+}
+
 void add_run_options(CLI::App& command, RunOptions& options) {
     add_planning_options(command, options.planning);
     command.add_flag("-y,--yes", options.yes, "Don't ask, even if data is deleted");
@@ -40,11 +48,7 @@ void add_run_options(CLI::App& command, RunOptions& options) {
     command.add_option("--on-failure", options.on_failure, "keep what was done, or rollback")
         ->check(CLI::IsMember({"keep", "rollback"}))
         ->capture_default_str();
-    command.add_option("--lock-timeout", options.lock_timeout, "Seconds to wait for another ctl to end")
-        ->capture_default_str();
-    command.add_option("-o,--output", options.format, "text or json")
-        ->check(CLI::IsMember({"text", "json"}))
-        ->capture_default_str();
+    add_run_choice(command, options);
 }
 
 ExitCode run_plan(const RunOptions& options, const GlobalOptions& global, const MakePlan& make_plan) {

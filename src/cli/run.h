@@ -20,6 +20,8 @@ struct RunOptions {
     std::string format = "text";  ///< text or json
 };
 
+/// Those of every command that runs a plan: --lock-timeout and --output.
+void add_run_choice(CLI::App& command, RunOptions& options);
 void add_run_options(CLI::App& command, RunOptions& options);
 
 /// Makes the plan; called with the lock held.

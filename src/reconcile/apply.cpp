@@ -14,6 +14,13 @@ namespace ctl::reconcile {
 
 namespace {
 
+/// Save for the state that a person keeps a container in: the record goes on saying what the manifest says.
+bool is_as_wanted(const model::Entry& wanted, const model::Entry& seen) {
+    const auto unmet = diff::unmet(wanted.object, &seen.object);
+    return std::all_of(unmet.begin(), unmet.end(),
+                       [&](const diff::FieldChange& field) { return seen.held && field.name == "state"; });
+}
+
 /// What is remembered of objects that the plan doesn't touch: those that are as the manifest has them are recorded so (a
 /// field may have become ours without a change), those that left the stack and the host are forgotten.
 model::HostState settled_record(const Prepared& prepared) {
@@ -29,7 +36,7 @@ model::HostState settled_record(const Prepared& prepared) {
         if (id.kind == model::ObjectKind::readiness && !touched.contains(id)) record.insert_or_assign(id, entry);
         const auto seen = prepared.observed.find(id);
         if (touched.contains(id) || seen == prepared.observed.end()) continue;
-        if (diff::unmet(entry.object, &seen->second.object).empty()) record.insert_or_assign(id, entry);
+        if (is_as_wanted(entry, seen->second)) record.insert_or_assign(id, entry);
     }
     return record;
 }
