@@ -36,8 +36,8 @@ public:
     [[nodiscard]] virtual bool clones_trees() const = 0;
     /// Whether each tree is a file system of its own, which has a size and takes what an image holds as a copy of its own.
     [[nodiscard]] virtual bool makes_file_systems() const { return false; }
-    /// `content`: bytes that it will take at once.
-    [[nodiscard]] virtual Status make_tree(int parent, const std::string& name, std::int64_t content) const = 0;
+    /// `size`: bytes that it may take at first, where it is a file system; 0 for the least.
+    [[nodiscard]] virtual Status make_tree(int parent, const std::string& name, std::int64_t size) const = 0;
     [[nodiscard]] virtual Result<Tree> open_tree(int parent, const std::string& name) const;
     /// A mount of the tree that is attached nowhere yet; ids are seen through the user namespace, if one is given.
     [[nodiscard]] virtual Result<Fd> mount_tree(int parent, const std::string& name,

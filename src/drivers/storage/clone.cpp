@@ -79,10 +79,10 @@ Result<Fd> make_overlay_mount(const VolumePlace& place, const std::string& path,
     return overlay_with_shifted_image(path + "/lower", view, parts);
 }
 
-/// Bytes of file content in an image; 0 for none.
-std::int64_t image_size(const std::string& state_dir, const std::string& image) {
+/// Bytes of a tree for an image; 0 for none.
+std::int64_t size_for_image(const std::string& state_dir, const std::string& image) {
     const auto record = image.empty() ? Error(ErrorCode::not_found, "") : read_image_record(state_dir, image);
-    return record ? record->size : 0;
+    return record ? size_for_content(record->size) : 0;
 }
 
 Status sync_file_system(int fd) { return ::syncfs(fd) == 0 ? ok() : Status(system_error(errno, "sync")); }
@@ -95,7 +95,7 @@ Status make_data(const VolumePlace& place, const Backend& backend, const std::st
         CTL_ASSIGN(const Tree tree, pool_image(place, backend, record, image.get()));
         return backend.clone_tree(tree, directory.get(), "data");
     }
-    CTL_TRY(backend.make_tree(directory.get(), "data", image_size(place.state_dir, record.image)));
+    CTL_TRY(backend.make_tree(directory.get(), "data", size_for_image(place.state_dir, record.image)));
     CTL_ASSIGN(const Tree tree, backend.open_tree(directory.get(), "data"));
     if (::fchmod(tree.directory.get(), record.image.empty() ? 0711 : 0700) != 0)
         return system_error(errno, "change the mode of data");

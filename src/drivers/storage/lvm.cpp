@@ -49,7 +49,7 @@ public:
 
     bool clones() const override { return is_thin(); }
     bool has_sizes() const override { return true; }
-    Status make(const std::string& volume, std::int64_t content) const override;
+    Status make(const std::string& volume, std::int64_t size) const override;
     Status clone(const std::string& from, const std::string& volume) const override;
     Status remove(const std::string& volume) const override;
     Status resize(const std::string& volume, int directory, std::int64_t bytes) const override;
@@ -295,13 +295,13 @@ Result<StoreView> LvmStore::look() const {
     return view;
 }
 
-Status LvmStore::make(const std::string& volume, std::int64_t content) const {
-    const std::string size = fmt::format("{}b", room_for_ext4(content));
+Status LvmStore::make(const std::string& volume, std::int64_t size) const {
+    const std::string bytes = fmt::format("{}b", size_for_ext4(size));
     if (is_thin())
-        CTL_TRY(run({"lvcreate", "--quiet", "--yes", "--thin", "--virtualsize", size, "--name", volume, "--addtag", tag(),
+        CTL_TRY(run({"lvcreate", "--quiet", "--yes", "--thin", "--virtualsize", bytes, "--name", volume, "--addtag", tag(),
                      "--", path_of(thin_pool())}));
     else
-        CTL_TRY(run({"lvcreate", "--quiet", "--yes", "--wipesignatures", "y", "--size", size, "--name", volume, "--addtag",
+        CTL_TRY(run({"lvcreate", "--quiet", "--yes", "--wipesignatures", "y", "--size", bytes, "--name", volume, "--addtag",
                      tag(), "--", group()}));
     return run(mkfs_ext4(device_of(volume)));
 }

@@ -34,11 +34,11 @@ Result<Fd> lock_images(int directory) {
     return fd;
 }
 
-Status copy_image(int directory, const Backend& backend, const std::string& fingerprint, std::int64_t content, int image) {
+Status copy_image(int directory, const Backend& backend, const std::string& fingerprint, std::int64_t size, int image) {
     const std::string aside = fmt::format("{}{}", aside_prefix, fingerprint);
     CTL_TRY(backend.remove_tree(directory, aside));
     auto copied = [&]() -> Status {
-        CTL_TRY(backend.make_tree(directory, aside, content));
+        CTL_TRY(backend.make_tree(directory, aside, size));
         CTL_ASSIGN(const Tree tree, backend.open_tree(directory, aside));
         CTL_ASSIGN(const CopyTotals totals, copy_tree(image, tree.directory.get(), {}));
         static_cast<void>(totals);
@@ -85,7 +85,7 @@ Result<Tree> pool_image(const VolumePlace& place, const Backend& backend, const 
     CTL_ASSIGN(const Fd lock, lock_images(directory.get()));
     if (::faccessat(directory.get(), fingerprint.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
         CTL_ASSIGN(const ImageRecord known, read_image_record(place.state_dir, record.image));
-        auto copied = copy_image(directory.get(), backend, fingerprint, known.size, image);
+        auto copied = copy_image(directory.get(), backend, fingerprint, size_for_content(known.size), image);
         if (!copied) return std::move(copied).error().while_("copying the image to the pool");
     }
     return backend.open_tree(directory.get(), fingerprint);

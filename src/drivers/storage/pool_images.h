@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/fd.h"
@@ -14,6 +15,11 @@
 // A clone needs it no more than any other clone does: it can be deleted at any time.
 
 namespace ctl::drivers::storage {
+
+/// Bytes of a tree for that much file content: it comes in whole blocks, and has inodes.
+[[nodiscard]] constexpr std::int64_t size_for_content(std::int64_t bytes) {
+    return bytes + bytes / 2 + (std::int64_t{128} << 20);
+}
 
 /// The pool's copy of an image's root filesystem, made from `image` unless it is there.
 [[nodiscard]] Result<Tree> pool_image(const VolumePlace& place, const Backend& backend, const VolumeRecord& record,

@@ -36,7 +36,7 @@ public:
 
     bool clones() const override { return true; }
     bool has_sizes() const override { return true; }
-    Status make(const std::string& volume, std::int64_t content) const override;
+    Status make(const std::string& volume, std::int64_t size) const override;
     Status clone(const std::string& from, const std::string& volume) const override;
     Status remove(const std::string& volume) const override;
     Status resize(const std::string& volume, int directory, std::int64_t bytes) const override;
@@ -203,8 +203,8 @@ Result<StoreView> RbdStore::look() const {
     return view;
 }
 
-Status RbdStore::make(const std::string& volume, std::int64_t content) const {
-    auto words = joined_words({"create", "--size", fmt::format("{}B", room_for_ext4(content))}, features());
+Status RbdStore::make(const std::string& volume, std::int64_t size) const {
+    auto words = joined_words({"create", "--size", fmt::format("{}B", size_for_ext4(size))}, features());
     if (const std::string data = record().option("ceph.osd.data_pool_name", ""); !data.empty())
         words.insert(words.end(), {"--data-pool", data});
     CTL_TRY(run(rbd(std::move(words), volume)));

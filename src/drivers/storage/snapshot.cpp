@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -77,13 +76,6 @@ Status remove_directory(const Backend& backend, int parent, const std::string& n
     return remove_tree(parent, name);
 }
 
-/// What the file system of a directory has in use.
-std::int64_t bytes_in(int directory) {
-    struct statvfs info {};
-    if (::fstatvfs(directory, &info) != 0) return 0;
-    return static_cast<std::int64_t>(std::uint64_t{info.f_blocks - info.f_bfree} * info.f_frsize);
-}
-
 /// A copy of the tree under a name that is free.
 Status copy_writable_tree(const Backend& backend, const Tree& tree, int parent, const std::string& name,
                           const WrittenTreeOptions& options) {
@@ -93,7 +85,8 @@ Status copy_writable_tree(const Backend& backend, const Tree& tree, int parent, 
         CTL_ASSIGN(const Tree copy, backend.open_tree(parent, name));
         return shift_tree(copy.directory.get(), *options.shift);
     }
-    CTL_TRY(backend.make_tree(parent, name, backend.makes_file_systems() ? bytes_in(tree.directory.get()) : 0));
+    CTL_ASSIGN(const auto size, backend.limit_of_tree(tree));
+    CTL_TRY(backend.make_tree(parent, name, size.value_or(0)));
     CTL_ASSIGN(const Tree copy, backend.open_tree(parent, name));
     CTL_TRY(copy_written_tree(tree.directory.get(), copy.directory.get(), options));
     return ::syncfs(copy.directory.get()) == 0 ? ok() : Status(system_error(errno, "sync"));

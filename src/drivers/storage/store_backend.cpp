@@ -37,9 +37,9 @@ public:
     bool clones_trees() const override { return store_->clones(); }
     bool makes_file_systems() const override { return true; }
 
-    Status make_tree(int parent, const std::string& name, std::int64_t content) const override {
+    Status make_tree(int parent, const std::string& name, std::int64_t size) const override {
         CTL_ASSIGN(const std::string volume, link_new(parent, name));
-        CTL_TRY(store_->make(volume, content));
+        CTL_TRY(store_->make(volume, size));
         CTL_ASSIGN(const Tree tree, open_tree(parent, name));
         // mkfs makes it for a check of the file system, which makes it again if it needs it.
         if (::unlinkat(tree.directory.get(), "lost+found", AT_REMOVEDIR) != 0 && errno != ENOENT)

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -79,9 +80,7 @@ Status make_file(const StoreRecord& record, const Commands& commands, std::optio
     return commands.size_file(record.source, size.value_or(default_file_size(parent)));
 }
 
-std::int64_t room_for_ext4(std::int64_t content) {
-    return model::whole_extents(content + content / 2 + (std::int64_t{128} << 20));
-}
+std::int64_t size_for_ext4(std::int64_t asked) { return model::whole_extents(std::max(asked, std::int64_t{128} << 20)); }
 
 std::vector<std::string> mkfs_ext4(const std::string& device) {
     return {"mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-i", "8192", "-E", "nodiscard", "--", device};

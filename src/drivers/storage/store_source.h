@@ -37,8 +37,8 @@ enum class SourceKind { missing, file, device, other };
 /// Makes the file of a store unless it is there.
 [[nodiscard]] Status make_file(const StoreRecord& record, const Commands& commands, std::optional<std::int64_t> size);
 
-/// Bytes of an ext4 for what an image holds in whole blocks, its inodes and the journal.
-[[nodiscard]] std::int64_t room_for_ext4(std::int64_t content);
+/// Bytes of an ext4's device: as many as asked for, in whole extents, and enough for the journal.
+[[nodiscard]] std::int64_t size_for_ext4(std::int64_t asked);
 /// The command that makes one; what isn't in use is not taken from what is below.
 [[nodiscard]] std::vector<std::string> mkfs_ext4(const std::string& device);
 

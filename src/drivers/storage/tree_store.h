@@ -60,8 +60,8 @@ public:
     [[nodiscard]] virtual bool clones() const = 0;
     /// Whether trees have a size of their own that only grows.
     [[nodiscard]] virtual bool has_sizes() const = 0;
-    /// An empty one. `content`: bytes that it will take at once.
-    [[nodiscard]] virtual Status make(const std::string& volume, std::int64_t content) const = 0;
+    /// An empty one. `size`: bytes of its device, 0 for the least; without meaning where trees have no sizes.
+    [[nodiscard]] virtual Status make(const std::string& volume, std::int64_t size) const = 0;
     [[nodiscard]] virtual Status clone(const std::string& from, const std::string& volume) const = 0;
     /// Nothing there is success. Errors: conflict when it doesn't carry the pool's mark, or is in use.
     [[nodiscard]] virtual Status remove(const std::string& volume) const = 0;

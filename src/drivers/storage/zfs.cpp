@@ -44,7 +44,7 @@ public:
 
     bool clones() const override { return true; }
     bool has_sizes() const override { return false; }
-    Status make(const std::string& volume, std::int64_t content) const override;
+    Status make(const std::string& volume, std::int64_t size) const override;
     Status clone(const std::string& from, const std::string& volume) const override;
     Status remove(const std::string& volume) const override;
     Status resize(const std::string& volume, int directory, std::int64_t bytes) const override;
