@@ -134,7 +134,7 @@ END)");
     const auto is_done = [&] {
         const std::string all = listed(lab);
         if (!has(all, "web@auto0 ") || has(all, "web@old ")) return false;
-        if (!is_writable && has(lab.must("cat /run/watch.log"), "1 of 3 steps failed")) {
+        if (!is_writable && has(lab.sh("cat /run/watch/log").out, "1 of 3 steps failed")) {
             CHECK_FALSE(has(all, "data-0"));
             lab.must("umount " + kept);
             is_writable = true;

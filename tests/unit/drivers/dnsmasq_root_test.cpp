@@ -60,7 +60,8 @@ public:
     ~World() {
         if (pid() > 0) ::kill(pid(), SIGKILL);
         while (::waitpid(-1, nullptr, 0) > 0) continue;
-        sh("ip netns del lan; ip link del dns0 2>/dev/null; true");
+        // The kernel takes its time with a namespace, and until then with the links in it.
+        sh("ip link del port0; ip netns del lan; ip link del dns0 2>/dev/null; true");
     }
 
     static DnsService wanted() {
