@@ -83,6 +83,8 @@ public:
     Status remove_tree(int parent, const std::string& name) const override {
         return is_subvolume(parent, name) ? delete_subvolume(parent, name) : ctl::remove_tree(parent, name);
     }
+    /// A count that stays costs some bytes: the next change tries again.
+    void tidy(int pool) const override { static_cast<void>(forget_unused_usage(pool).has_value()); }
 
     Status limit_tree(const Tree& tree, std::int64_t bytes) const override {
         return limit_subvolume(tree.directory.get(), bytes);

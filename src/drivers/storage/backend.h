@@ -49,6 +49,9 @@ public:
     /// Deletes it; nothing there is success.
     [[nodiscard]] virtual Status remove_tree(int parent, const std::string& name) const = 0;
 
+    /// Ends what deleted trees have left behind in a pool's file system, as far as it can be now.
+    virtual void tidy(int /*pool*/) const {}
+
     /// Bytes the tree may take, 0 for as many as there are. Errors: unsupported.
     [[nodiscard]] virtual Status limit_tree(const Tree& tree, std::int64_t bytes) const = 0;
     [[nodiscard]] virtual Result<std::optional<std::int64_t>> limit_of_tree(const Tree& tree) const = 0;

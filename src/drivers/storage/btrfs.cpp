@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -60,6 +61,14 @@ Status count_usage(int fd) {
     return ok();
 }
 
+/// Looks for the first item in a tree at or after the key, up to its greatest values; false when there is none.
+Result<bool> search(int file_system, btrfs_ioctl_search_args& arguments, std::string_view doing) {
+    arguments.key.max_transid = ~std::uint64_t{0};
+    arguments.key.nr_items = 1;
+    if (::ioctl(file_system, BTRFS_IOC_TREE_SEARCH, &arguments) == 0) return arguments.key.nr_items != 0;
+    return errno == ENOENT ? Result<bool>(false) : system_error(errno, doing);
+}
+
 /// Which of all that ever had the inode's number it is.
 Result<std::uint32_t> generation_of(int file_system, std::uint64_t subvolume, std::uint64_t inode) {
     btrfs_ioctl_search_args arguments{};
@@ -67,10 +76,8 @@ Result<std::uint32_t> generation_of(int file_system, std::uint64_t subvolume, st
     key.tree_id = subvolume;
     key.min_objectid = key.max_objectid = inode;
     key.min_type = key.max_type = BTRFS_INODE_ITEM_KEY;
-    key.max_transid = ~std::uint64_t{0};
-    key.nr_items = 1;
-    if (::ioctl(file_system, BTRFS_IOC_TREE_SEARCH, &arguments) != 0 || key.nr_items == 0)
-        return system_error(key.nr_items == 0 ? ENOENT : errno, fmt::format("find a directory in subvolume {}", subvolume));
+    CTL_ASSIGN(const bool found, search(file_system, arguments, "find a directory in a subvolume"));
+    if (!found) return Error(ErrorCode::not_found, fmt::format("subvolume {} has no directory {}", subvolume, inode));
     btrfs_inode_item item{};
     std::memcpy(&item, arguments.buf + sizeof(btrfs_ioctl_search_header), sizeof item);
     return static_cast<std::uint32_t>(le64toh(item.generation));
@@ -121,14 +128,6 @@ Status delete_inner(int file_system, const Inner& inner) {
     return delete_subvolume(directory.get(), known.name);
 }
 
-/// Best effort: newer kernels do it themselves, and not before the last block of the subvolume is free.
-void forget_usage(int file_system, std::uint64_t id) {
-    btrfs_ioctl_qgroup_create_args arguments{};
-    arguments.create = 0;
-    arguments.qgroupid = id;
-    static_cast<void>(::ioctl(file_system, BTRFS_IOC_QGROUP_CREATE, &arguments));
-}
-
 /// A container may have made subvolumes of its own, and made them read-only: nothing in such a one can be deleted.
 Status delete_subvolumes_in(int subvolume) {
     CTL_TRY(set_read_only(subvolume, false));
@@ -177,7 +176,6 @@ Status delete_subvolume(int parent, const std::string& name) {
     const Fd subvolume(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!subvolume && errno == ENOENT) return ok();
     if (!subvolume) return system_error(errno, fmt::format("open subvolume {}", ctl::quoted(name)));
-    CTL_ASSIGN(const std::uint64_t id, subvolume_id(subvolume.get()));
     const auto destroy = [&] { return ::ioctl(parent, BTRFS_IOC_SNAP_DESTROY, &arguments) == 0; };
     bool gone = destroy();
     if (!gone && errno == ENOTEMPTY) {
@@ -185,7 +183,6 @@ Status delete_subvolume(int parent, const std::string& name) {
         gone = destroy();
     }
     if (!gone) return system_error(errno, fmt::format("delete subvolume {}", ctl::quoted(name)));
-    forget_usage(parent, id);
     return ok();
 }
 
@@ -233,6 +230,34 @@ Result<std::optional<std::int64_t>> limit_of_subvolume(int subvolume) {
     const std::uint64_t bytes = le64toh(item.max_rfer);
     const bool is_limited = (le64toh(item.flags) & BTRFS_QGROUP_LIMIT_MAX_RFER) != 0 && bytes != 0 && bytes <= INT64_MAX;
     return is_limited ? std::optional(static_cast<std::int64_t>(bytes)) : std::nullopt;
+}
+
+Status forget_unused_usage(int fd) {
+    btrfs_ioctl_search_args counted{};
+    auto& key = counted.key;
+    key.tree_id = BTRFS_QUOTA_TREE_OBJECTID;
+    key.min_type = key.max_type = BTRFS_QGROUP_INFO_KEY;
+    key.min_offset = BTRFS_FIRST_FREE_OBJECTID;
+    // Above there are groups of groups, which people make.
+    key.max_offset = (std::uint64_t{1} << BTRFS_QGROUP_LEVEL_SHIFT) - 1;
+    while (true) {
+        CTL_ASSIGN(const bool found, search(fd, counted, "list what is counted"));
+        if (!found) return ok();
+        btrfs_ioctl_search_header header{};
+        std::memcpy(&header, counted.buf, sizeof header);
+        btrfs_ioctl_search_args subvolume{};
+        subvolume.key.tree_id = BTRFS_ROOT_TREE_OBJECTID;
+        subvolume.key.min_objectid = subvolume.key.max_objectid = header.offset;
+        subvolume.key.min_type = subvolume.key.max_type = BTRFS_ROOT_ITEM_KEY;
+        subvolume.key.max_offset = ~std::uint64_t{0};
+        CTL_ASSIGN(const bool is_there, search(fd, subvolume, "find a subvolume"));
+        btrfs_ioctl_qgroup_create_args unused{};
+        unused.qgroupid = header.offset;
+        // One that is gone since, or counts again, is none that is unused.
+        if (!is_there && ::ioctl(fd, BTRFS_IOC_QGROUP_CREATE, &unused) != 0 && errno != EBUSY && errno != ENOENT)
+            return system_error(errno, "forget what was counted of a subvolume");
+        key.min_offset = header.offset + 1;
+    }
 }
 
 Result<std::int64_t> size_of_file_system(int fd) {

@@ -17,8 +17,7 @@ namespace ctl::drivers::storage {
 [[nodiscard]] Status make_subvolume(int parent, const std::string& name);
 /// A copy of the subvolume `source` that shares all its blocks. Subvolumes in it are empty directories in the copy.
 [[nodiscard]] Status snapshot_subvolume(int source, int parent, const std::string& name, bool read_only);
-/// At once, whatever is in it, subvolumes too, and read-only ones among them; nothing there is success. What the file system
-/// counted of it is forgotten.
+/// At once, whatever is in it, subvolumes too, and read-only ones among them; nothing there is success.
 [[nodiscard]] Status delete_subvolume(int parent, const std::string& name);
 [[nodiscard]] Status set_read_only(int subvolume, bool read_only);
 
@@ -27,6 +26,10 @@ namespace ctl::drivers::storage {
 [[nodiscard]] Status limit_subvolume(int subvolume, std::int64_t bytes);
 /// How much it may refer to; nothing when there is no limit.
 [[nodiscard]] Result<std::optional<std::int64_t>> limit_of_subvolume(int subvolume);
+
+/// Forgets what was counted of subvolumes that are gone to their last block, which takes the kernel a while. New kernels do
+/// it themselves.
+[[nodiscard]] Status forget_unused_usage(int fd);
 
 /// Bytes that the file system takes of its devices.
 [[nodiscard]] Result<std::int64_t> size_of_file_system(int fd);

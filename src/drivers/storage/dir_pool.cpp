@@ -363,6 +363,7 @@ Result<std::map<model::ObjectId, Error>> sweep_pool(const std::string& state_dir
             if (!swept) troubles.emplace(place.id(), std::move(swept).error());
         }
     }
+    if (const auto top = open_directory(place_of(state_dir, name))) backend.tidy(top->get());
     return troubles;
 }
 
