@@ -104,7 +104,10 @@ Commands host_commands() {
 Result<std::string> output_of(const Commands& commands, const std::vector<std::string>& argv) {
     CTL_ASSIGN(ProcessResult result, commands.run(argv));
     if (result.exit_code == 0) return std::move(result.out);
-    const std::string said(trimmed(result.err.empty() ? result.out : result.err));
+    std::string_view said = trimmed(result.err.empty() ? result.out : result.err);
+    // lvm2 ends so, after it has said what was wrong.
+    if (const std::size_t last = said.rfind('\n'); last != said.npos && trimmed(said.substr(last)).starts_with("Run `"))
+        said = trimmed(said.substr(0, last));
     const bool is_full = said.find("nsufficient free") != std::string::npos ||
                          said.find("out of space") != std::string::npos || said.find("No space") != std::string::npos;
     return Error(is_full ? ErrorCode::no_space : ErrorCode::io,

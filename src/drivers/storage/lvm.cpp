@@ -203,8 +203,8 @@ Status LvmStore::make_thin_pool(const std::vector<LogicalVolume>& there) const {
                      fmt::format("there is a volume {} already, and it is not ours", ctl::quoted(path_of(thin_pool()))))
             .hint("choose another lvm.thinpool_name");
     }
-    std::vector<std::string> argv{"lvcreate",  "--quiet",  "--yes",  "--wipesignatures", "y",        "--type", "thin-pool",
-                                  "--extents", "100%FREE", "--name", thin_pool(),        "--addtag", tag()};
+    std::vector<std::string> argv{"lvcreate", "--quiet", "--yes",     "--type",   "thin-pool", "--extents",
+                                  "100%FREE", "--name",  thin_pool(), "--addtag", tag()};
     if (const std::string metadata = record().option("lvm.thinpool_metadata_size", "0"); metadata != "0")
         argv.insert(argv.end(), {"--poolmetadatasize", metadata + "b"});
     argv.insert(argv.end(), {"--", group()});
