@@ -1,14 +1,11 @@
 #include "reconcile/execute.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>
 #include <thread>
 
-#include "base/text.h"
 #include "reconcile/batch.h"
 
 namespace ctl::reconcile {
@@ -132,16 +129,11 @@ private:
         if (!outcome && outcome.error().code() == ErrorCode::cancelled && stop_.stop_requested()) return;
         report.elapsed = clock_.now() - steps_[step].began;
         report.outcome = outcome ? Outcome::done : Outcome::failed;
-        if (!outcome) report.error = std::move(outcome).error().while_(doing(step));
+        if (!outcome) report.error = std::move(outcome).error();
         mark_ended(step);
         reporter_.step_finished(plan_, step, report);
         if (report.outcome == Outcome::done) release_dependants(step);
         else block_dependants(step);
-    }
-
-    std::string doing(std::size_t step) const {
-        const auto& change = plan_.steps[step].change;
-        return fmt::format("{} {}", to_string(change.verb), escaped(change.id.str()));
     }
 
     void mark_ended(std::size_t step) {

@@ -261,7 +261,7 @@ private:
         const auto report = apply(environment_, prepared, {options_.command, options_.execute}, stop_);
         if (!report) return failed(signature, report.error().str());
         if (report->stopped) return;
-        if (!report->succeeded()) return failed(signature, what_failed(*report));
+        if (!report->succeeded()) return failed(signature, what_failed(prepared.plan, *report));
         failures_.reset();
         if (prepared.plan.empty()) return;
         say(LogLevel::info, fmt::format("applied {} steps in {} ms", report->steps.size(),
@@ -300,7 +300,7 @@ private:
                 snapshots_.made(change.desired->owner, environment_.clock.wall());
         }
         for (const auto& error : round->left_out) snapshots_failed(error.str());
-        if (!report->succeeded()) return snapshots_failed(what_failed(*report));
+        if (!report->succeeded()) return snapshots_failed(what_failed(round->prepared.plan, *report));
         return round->left_out.empty();
     }
 
@@ -310,12 +310,15 @@ private:
         return false;
     }
 
-    static std::string what_failed(const RunReport& report) {
+    static std::string what_failed(const Plan& plan, const RunReport& report) {
         if (!report.refused.empty()) return report.refused.front().str();
         if (report.journal_error) return report.journal_error->str();
         std::string text = fmt::format("{} of {} steps failed", report.count(Outcome::failed), report.steps.size());
-        for (const auto& step : report.steps)
-            if (step.error) return text + ", first: " + step.error->str();
+        for (std::size_t i = 0; i < report.steps.size(); ++i) {
+            const auto& change = plan.steps[i].change;
+            if (const auto& error = report.steps[i].error)
+                return fmt::format("{}, first: {} {}: {}", text, to_string(change.verb), change.id.str(), error->str());
+        }
         return text;
     }
 

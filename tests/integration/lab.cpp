@@ -217,6 +217,7 @@ int Watch::end() const {
     return std::stoi(lab_.must("cat /run/watch/code"));
 }
 
-std::string Watch::log() const { return lab_.must("cat /run/watch/log"); }
+// Asserts nothing: it is asked for in the messages of assertions, and doctest locks itself out there.
+std::string Watch::log() const { return lab_.sh("cat /run/watch/log").out; }
 
 }  // namespace ctl::testing

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "diff/diff.h"
 #include "drivers/api/mark.h"
 #include "drivers/lxc/config_file.h"
 #include "drivers/lxc/devices.h"
@@ -206,11 +207,9 @@ private:
                                [](const auto& field) { return field.effect == model::Effect::restart; });
         const auto running = observe_container(host_, name_, true);
         if (!running) return false;
-        const auto& now = std::get<Container>(running->object);
-        const auto differs = [](const auto& want, const auto& have) { return want && want != have; };
-        return differs(wanted().rootfs, now.rootfs) || differs(wanted().idmap, now.idmap) ||
-               differs(wanted().environment, now.environment) || differs(wanted().kernel_limits, now.kernel_limits) ||
-               differs(wanted().seccomp, now.seccomp) || differs(wanted().raw, now.raw);
+        const auto unmet = diff::unmet(change_.desired->object, &running->object);
+        return std::any_of(unmet.begin(), unmet.end(),
+                           [](const auto& field) { return field.effect == model::Effect::restart; });
     }
 
     Status apply_live(const Container& next) {
@@ -296,11 +295,6 @@ private:
 
 }  // namespace
 
-Status apply_change(const Host& host, const diff::Change& change) {
-    Status done = Work(host, change).run();
-    if (done) return done;
-    return std::move(done).error().while_(
-        fmt::format("{} {}", change.verb == Verb::stop ? "stopping" : "applying", change.id.str()));
-}
+Status apply_change(const Host& host, const diff::Change& change) { return Work(host, change).run(); }
 
 }  // namespace ctl::drivers::lxc
