@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -17,6 +18,9 @@ namespace ctl {
 
 /// Pieces between `separator`; "" gives one empty piece.
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
+/// The pieces are views: a text that goes at once would take them along.
+template <std::same_as<std::string> Text>
+std::vector<std::string_view> split(Text&& text, char separator) = delete;
 
 /// Without blanks, tabs and line ends on both sides.
 [[nodiscard]] std::string_view trimmed(std::string_view text);

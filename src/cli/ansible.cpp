@@ -44,7 +44,8 @@ void write(Writer& out, const char* key, const std::string& text) {
 void write_addresses(Writer& out, const char* key, const Item& item) {
     out.Key(key);
     out.StartArray();
-    for (const auto address : split(item.fact(key), ','))
+    const std::string addresses = item.fact(key);
+    for (const auto address : split(addresses, ','))
         if (const auto plain = trimmed(address); !plain.empty()) out.String(std::string(plain.substr(0, plain.find(' '))));
     out.EndArray();
 }

@@ -15,8 +15,6 @@ struct FollowedLink {
     ResourceRef owner;
     SourceSpan where;
     Lifecycle lifecycle;
-
-    bool operator==(const FollowedLink&) const = default;
 };
 
 /// Adds to `desired` the host's routes to the IPv4 addresses that followed links have now. A link without one has none;

@@ -43,11 +43,13 @@ std::vector<IpAddress> fixed_addresses(const resource::Container& container) {
     std::vector<IpAddress> addresses;
     for (const auto& [name, device] : container.devices) {
         if (device.type.text != "nic") continue;
-        for (const auto* key : {"ipv4.address", "ipv6.address"})
-            for (const auto text : split(text_value(device.keys, key), ',')) {
+        for (const auto* key : {"ipv4.address", "ipv6.address"}) {
+            const std::string all = text_value(device.keys, key);
+            for (const auto text : split(all, ',')) {
                 const auto plain = trimmed(text);
                 if (const auto address = IpAddress::parse(plain.substr(0, plain.find('/')))) addresses.push_back(*address);
             }
+        }
     }
     return addresses;
 }

@@ -202,8 +202,9 @@ TEST_CASE("one resource is deleted by its name, and only when nothing needs it")
     const Facts after = lab.facts();
     CHECK(after.at("container/b init") == before.at("container/b init"));
     CHECK(lab.pings("b", "10.50.0.1"));
-    for (const auto& [key, value] : after)
-        CHECK_MESSAGE((!key.starts_with("container/a ") && !key.starts_with("link/a:")), "left behind: ", key);
+    for (const auto& fact : after)
+        CHECK_MESSAGE((!fact.first.starts_with("container/a ") && !fact.first.starts_with("link/a:")),
+                      "left behind: ", fact.first);
     CHECK(lab.sh("test -e /run/lab/pool/containers/a").exit_code != 0);
     CHECK_MESSAGE(lab.plan(file).exit_code == 2, "the manifest still wants it");
     lab.must_apply(file);

@@ -141,7 +141,8 @@ TEST_CASE("what the host mounts later passes into a container where the disk say
                                      {", propagation: slave", true},
                                      {", recursive: true, propagation: rslave", true}});
         for (const auto& [keys, expected] : rows) {
-            CAPTURE(keys);
+            const auto& which = keys;
+            CAPTURE(which);
             lab.plug(keys, config);
             CHECK(passes() == expected);
             lab.restart();

@@ -43,7 +43,8 @@ TEST_CASE("the quickstart gives three containers that answer, and takes them awa
     const std::string example = "manifests/examples/quickstart.yaml";
     lab.must_apply(example);
     for (const auto& [name, address] : {std::pair{"web1", "10.28.0.11"}, {"web2", "10.28.0.12"}, {"db", "10.28.0.13"}}) {
-        CAPTURE(name);
+        const auto& which = name;
+        CAPTURE(which);
         CHECK(address_in(lab, name) == std::string(address) + "/24");
         CHECK(gateway_in(lab, name) == "10.28.0.1");
         CHECK(lab.pings("", address));
@@ -71,7 +72,8 @@ TEST_CASE("04: containers on a macvlan network have the addresses that the manif
     lab.must_apply(example);
 
     for (const auto& [name, address] : {std::pair{"test3", "10.0.3.32"}, {"test4", "10.0.3.33"}}) {
-        CAPTURE(name);
+        const auto& which = name;
+        CAPTURE(which);
         CHECK(address_in(lab, name) == std::string(address) + "/24");
         CHECK(gateway_in(lab, name) == "10.0.3.1");
         CHECK_MESSAGE(lab.pings("", address), "from the host, by its own macvlan");

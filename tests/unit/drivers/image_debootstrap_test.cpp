@@ -101,7 +101,8 @@ TEST_CASE("words that debootstrap could take for something else are refused befo
                                          {"bookworm", {{"variant", "--foo"}}},
                                          {"bookworm", {{"mirror", "/etc"}}},
                                          {"bookworm", {{"mirror", "http://a b"}}}}) {
-        CAPTURE(suite);
+        const auto& which = suite;
+        CAPTURE(which);
         CHECK(world.preflight("image/x", image_of("debootstrap", suite, options)).size() == 1);
     }
 }

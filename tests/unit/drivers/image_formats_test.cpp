@@ -86,7 +86,8 @@ TEST_CASE("an image in one file is known by the checksum of that file, whatever 
     for (const auto& [option, file] :
          {std::pair{"-z", "image.tar.gz"}, std::pair{"-J", "image.tar.xz"}, std::pair{"-j", "image.tar.bz2"},
           std::pair{"--zstd", "image.tar.zst"}, std::pair{"", "image.tar"}}) {
-        CAPTURE(file);
+        const auto& which = file;
+        CAPTURE(which);
         parts.here(fmt::format("tar {} -cf {} metadata.yaml templates rootfs", option, file));
         CHECK(parts.world().preflight("image/web", parts.one(file)).empty());
         parts.world().must(Verb::create, "image/web", parts.one(file));
@@ -164,7 +165,8 @@ TEST_CASE("an image that says nothing of itself, or what can't be, is refused") 
         {"architecture: x86_64\ncreation_date: 1\ntemplates: {/etc/x: {template: missing.tpl}}\n", "missing.tpl"},
     };
     for (const auto& [yaml, reason] : cases) {
-        CAPTURE(yaml);
+        const auto& which = yaml;
+        CAPTURE(which);
         Parts parts(yaml);
         parts.here("tar -cf image.tar metadata.yaml templates rootfs");
         check_refused(parts.world(), parts.one("image.tar"), reason);

@@ -294,8 +294,8 @@ TEST_CASE("a mount has absolute paths without steps up and known options only") 
                                        {"/a", "/srv slave shared"},
                                        {"/a", "/srv idmap=/proc/1/ns/user"},
                                        {"/a", ""}}) {
-        CAPTURE(escaped(target));
-        CAPTURE(escaped(text));
+        const std::string which = escaped(target) + ": " + escaped(text);
+        CAPTURE(which);
         CHECK_FALSE(parse_mount(target, text));
     }
     const auto mount = parse_mount("/a", "/da\\040ta ro optional");

@@ -168,7 +168,8 @@ TEST_CASE("a vxlan link is born with all that it was given, and its ends and TTL
     SKIP_WITHOUT_NAMESPACES();
     for (const auto& [name, local, remote, other] :
          {std::tuple{"vx4", "10.0.3.1", "10.0.3.2", "10.0.3.3"}, std::tuple{"vx6", "fd42:3::1", "fd42:3::2", "fd42:3::3"}}) {
-        CAPTURE(name);
+        const auto& which = name;
+        CAPTURE(which);
         Host host;
         host.must({Host::link("br0", addressed_bridge())});
         Link vxlan;
@@ -185,7 +186,7 @@ TEST_CASE("a vxlan link is born with all that it was given, and its ends and TTL
         host.must({Host::link(name, vxlan)});
         const std::string family = std::string(name) == "vx6" ? "6" : "";
         const auto detail = [&](const std::string& what) {
-            return sh("ip -j -d link show " + std::string(name) + " | jq -r '.[0].linkinfo.info_data." + what + "'");
+            return sh("ip -j -d link show " + std::string(which) + " | jq -r '.[0].linkinfo.info_data." + what + "'");
         };
         CHECK(detail("id") == "4711");
         CHECK(detail("link") == "br0");

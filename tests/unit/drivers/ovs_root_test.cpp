@@ -130,7 +130,8 @@ TEST_CASE("ports of all kinds are made in one batch, with their VLANs") {
     CHECK(world.ovs.vsctl("get port va0 external_ids:ctl") == "\"" + make_mark(owner, port_id("va0")) + "\"");
     trunk.trunks = std::vector<std::string>{"10", "20", "100"};
     for (auto [name, wanted] : {std::pair{"va0", access}, {"vb0", trunk}, {"vlan409", fake}, {"br0-vx", vxlan}}) {
-        CAPTURE(name);
+        const auto& which = name;
+        CAPTURE(which);
         const auto seen = world.see<OvsPort>(port_id(name));
         REQUIRE(seen);
         CHECK(seen->plugged == true);
