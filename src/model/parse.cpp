@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -24,21 +25,33 @@ constexpr std::string_view kinds_hint =
     "write kind: Network, NetworkAcl, NetworkForward, Profile, StoragePool, Volume, Image or Container; or a stack with "
     "networks:, containers:, …";
 
-/// Kinds of LXD and incus that have no resource here yet, spelled without dashes.
-constexpr std::array<std::string_view, 11> later_kinds{"project",
-                                                       "networkzone",
-                                                       "networkpeer",
-                                                       "networkloadbalancer",
-                                                       "networkaddressset",
-                                                       "storagebucket",
-                                                       "clustergroup",
-                                                       "cluster",
-                                                       "certificate",
-                                                       "virtualmachine",
-                                                       "vm"};
+/// Why ctl lacks what LXD and incus have.
+constexpr std::string_view no_projects = "a host that ctl keeps has no projects: a stack is what belongs together";
+constexpr std::string_view no_cluster = "ctl keeps one host; give each host of a cluster a stack of its own";
+constexpr std::string_view no_server = "nothing listens on a host that ctl keeps";
+constexpr std::string_view no_ovn = "it belongs to OVN, which controllers of its own run over many hosts";
+constexpr std::string_view no_machines = "ctl runs containers by liblxc; virtual machines need a hypervisor";
+/// Their kinds that have no resource here, spelled without dashes.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 11> refused_kinds{{
+    {"project", no_projects},
+    {"networkzone", "dnsmasq answers for a network; raw.dnsmasq can have it serve zones"},
+    {"networkpeer", no_ovn},
+    {"networkloadbalancer", no_ovn},
+    {"networkaddressset", "write the addresses into the rules of a network ACL"},
+    {"storagebucket", no_server},
+    {"clustergroup", no_cluster},
+    {"cluster", no_cluster},
+    {"certificate", no_server},
+    {"virtualmachine", no_machines},
+    {"vm", no_machines},
+}};
 
-bool is_later_kind(std::string_view text) {
-    return std::find(later_kinds.begin(), later_kinds.end(), plain_kind(text)) != later_kinds.end();
+/// Why there is nothing of a kind; empty for what LXD hasn't either.
+std::string_view why_refused(std::string_view kind) {
+    const std::string plain = plain_kind(kind);
+    for (const auto& [name, why] : refused_kinds)
+        if (name == plain) return why;
+    return {};
 }
 
 /// True for a map with at least one key that only a stack has, or with nothing but a server's config.
@@ -151,9 +164,8 @@ private:
         const auto kind = schema_kind_from(kind_text.text);
         if (kind == SchemaKind::stack) read_stack(document);
         else if (kind) read_one(without_kind_in_type(document, kind_text), *kind);
-        else if (is_later_kind(kind_text.text))
-            report_unsupported(fmt::format("kind {}", escaped(kind_text.text)), Support::not_yet, {}, kind_text.where,
-                               found_);
+        else if (const auto why = why_refused(kind_text.text); !why.empty())
+            report_unsupported(fmt::format("kind {}", escaped(kind_text.text)), why, kind_text.where, found_);
         else
             found_.error("unknown-kind", fmt::format("unknown kind {}", shown(kind_text.text)), kind_text.where,
                          std::string(kinds_hint));
@@ -198,7 +210,7 @@ private:
             const KeyInfo* key = fields_of(SchemaKind::stack).find(name.text);
             if (key == nullptr) continue;
             const bool is_filled = !section.items.empty() || !section.pairs.empty();
-            if (key->is_refused() && is_filled) report_unsupported(key->name, key->support, key->note, name.where, found_);
+            if (key->is_refused() && is_filled) report_unsupported(key->name, key->note, name.where, found_);
             const auto kind = section_kind(name.text);
             if (!kind) continue;
             for (const auto& item : section.items) read_resource(item, *kind);

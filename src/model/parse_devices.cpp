@@ -26,7 +26,7 @@ std::string_view nictype_of(const Config& keys) {
 /// What is said about a device that isn't supported at all ends with its type.
 bool is_supported_nictype(const KeyTable& table, std::string_view nictype) {
     const KeyInfo* key = table.find("nictype");
-    return key == nullptr || key->support_of(nictype) == Support::yes;
+    return key == nullptr || !key->refuses(nictype);
 }
 
 void check_keys(const Config& keys, std::string_view type, std::string_view nictype, bool names_only,
@@ -81,8 +81,7 @@ Device read_device(const Node& map, SourceSpan where, Diagnostics& diagnostics) 
     device.type = type.mapped().value;
     const KeyInfo& key = *fields_of(SchemaKind::device).find("type");
     check_value(key, "type", device.type, type.mapped().key_where, diagnostics);
-    check_keys(device.keys, device.type.text, nictype_of(device.keys), key.support_of(device.type.text) != Support::yes,
-               diagnostics);
+    check_keys(device.keys, device.type.text, nictype_of(device.keys), key.refuses(device.type.text), diagnostics);
     empty_inert_values(device.keys, device.type.text);
     return device;
 }

@@ -58,7 +58,6 @@ std::optional<Effect> effect_of(const Json& object) {
 
 Support support_of(const Json& object) {
     const std::string text = text_of(object, "x-support");
-    if (text == "not-yet") return Support::not_yet;
     if (text == "never") return Support::never;
     if (text == "notice") return Support::notice;
     if (text == "ignored") return Support::ignored;
@@ -76,7 +75,6 @@ KeyInfo read_key(std::string name, const Json& json) {
     key.support = support_of(json);
     key.inert = texts_of(json, "x-inert");
     key.values = texts_of(json, "enum");
-    key.values_not_yet = texts_of(json, "x-not-yet");
     key.values_never = texts_of(json, "x-never");
     key.only = texts_of(json, "x-only");
     return key;
@@ -175,12 +173,8 @@ std::optional<SchemaKind> schema_kind_from(std::string_view text) {
     return std::nullopt;
 }
 
-Support KeyInfo::support_of(std::string_view value) const {
-    const auto is_in = [&](const std::vector<std::string>& some) {
-        return std::find(some.begin(), some.end(), value) != some.end();
-    };
-    if (is_in(values_never)) return Support::never;
-    return is_in(values_not_yet) ? Support::not_yet : Support::yes;
+bool KeyInfo::refuses(std::string_view value) const {
+    return std::find(values_never.begin(), values_never.end(), value) != values_never.end();
 }
 
 bool KeyInfo::is_family() const { return name.find(wildcard) != std::string::npos; }

@@ -38,8 +38,7 @@ enum class SchemaKind {
 
 enum class Support {
     yes,
-    not_yet,  ///< known, but asking for it is an error
-    never,    ///< the same, and meant to stay so: the note says why
+    never,    ///< known, but asking for it is an error: the note says why
     notice,   ///< accepted, but nothing comes of it: a note
     ignored,  ///< printed by `lxc … show`; accepted without a word
 };
@@ -49,21 +48,20 @@ struct KeyInfo {
     std::string name;  ///< a family has NAME where anything may stand
     std::string type;  ///< x-type: bool, size, cidr4, …; see value_check.h. Empty for maps and lists
     std::string doc;   ///< one line
-    std::string note;  ///< what to say beside "not supported" or in the notice; empty only for what is to come
+    std::string note;  ///< what to say beside "not supported" or in the notice
     std::optional<std::string> default_value;  ///< absent: none, or as `doc` says
     std::optional<Effect> effect;              ///< what changing it costs; absent where it changes nothing
     Support support = Support::yes;
-    std::vector<std::string> inert;           ///< values that ask for nothing
-    std::vector<std::string> values;          ///< of an enumeration
-    std::vector<std::string> values_not_yet;  ///< those of them that are not supported yet
-    std::vector<std::string> values_never;    ///< and those that won't be
-    std::vector<std::string> only;            ///< nictypes or kinds that have it; empty: all
+    std::vector<std::string> inert;         ///< values that ask for nothing
+    std::vector<std::string> values;        ///< of an enumeration
+    std::vector<std::string> values_never;  ///< those of them that are not supported
+    std::vector<std::string> only;          ///< nictypes or kinds that have it; empty: all
 
     [[nodiscard]] bool is_family() const;
     /// Asking for it is an error.
-    [[nodiscard]] bool is_refused() const { return support == Support::not_yet || support == Support::never; }
-    /// What becomes of one value of an enumeration where the key itself is supported: yes, not_yet or never.
-    [[nodiscard]] Support support_of(std::string_view value) const;
+    [[nodiscard]] bool is_refused() const { return support == Support::never; }
+    /// So is asking for that value.
+    [[nodiscard]] bool refuses(std::string_view value) const;
 };
 
 /// The keys that may stand in one map.

@@ -30,9 +30,7 @@ struct Misfit {
 void check_value(const KeyInfo& key, std::string_view name, const Value& value, const SourceSpan& key_where,
                  Diagnostics& diagnostics);
 
-/// "is not supported yet" for a key or a thing that has no single value, such as a list; for what is never to be (`support`)
-/// "is not supported". The note says what to do, or why not.
-void report_unsupported(std::string_view what, Support support, std::string_view note, const SourceSpan& where,
-                        Diagnostics& diagnostics);
+/// "is not supported" for a key, or for a thing that has no single value, such as a list; `why` says why not, or what to do.
+void report_unsupported(std::string_view what, std::string_view why, const SourceSpan& where, Diagnostics& diagnostics);
 
 }  // namespace ctl::model

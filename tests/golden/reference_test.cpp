@@ -29,12 +29,10 @@ std::string support_of(const KeyInfo& key) {
     switch (key.support) {
         case Support::yes: {
             std::string text = "yes";
-            if (!key.values_not_yet.empty()) text += fmt::format(", but not yet {}", ctl::joined(key.values_not_yet, ", "));
             if (!key.values_never.empty())
                 text += fmt::format(", but not {}: {}", ctl::joined(key.values_never, ", "), key.note);
             return text;
         }
-        case Support::not_yet: return "not yet";
         case Support::never: return "no: " + key.note;
         case Support::notice: return "accepted, without effect";
         case Support::ignored: return "ignored";

@@ -165,9 +165,10 @@ TEST_CASE("faults of documents are told with place and hint") {
     CHECK(parsed("name: x\nconfig: {}\n").text() == "1:1 error: the document doesn't say what it is; " + kinds + "\n");
     CHECK(parsed("kind: Pod\n").text() == "1:7 error: unknown kind \"Pod\"; " + kinds + "\n");
     CHECK(parsed("kind: network-zone\n").text() ==
-          "1:7 error: kind network-zone is not supported yet; take it out of the manifest\n");
+          "1:7 error: kind network-zone is not supported; dnsmasq answers for a network; raw.dnsmasq can have it serve "
+          "zones\n");
     CHECK(parsed("projects: [{name: a}]\n").text() ==
-          "1:1 error: projects is not supported yet; take it out of the manifest\n");
+          "1:1 error: projects is not supported; a host that ctl keeps has no projects: a stack is what belongs together\n");
     CHECK(parsed("stack: a\n---\nstack: b\n").text() ==
           "3:8 error: the stack is named \"b\" here and \"a\" at t.yaml:1:8; documents loaded together are one stack; load "
           "the other with a command "
