@@ -22,9 +22,15 @@ struct SnapshotOptions {
 using Prepare = Result<reconcile::Prepared> (*)(const reconcile::Environment&, const reconcile::SnapshotWish&,
                                                 std::stop_token);
 
-/// NAME is a container, POOL/NAME a custom volume.
-Result<model::ResourceRef> find_owner(reconcile::Journal& journal, const std::string& name) {
-    return find_resource(journal, name.find('/') == std::string::npos ? "Container" : "Volume", name);
+/// NAME is a container, POOL/NAME a custom volume. It may be deleted, as long as snapshots of it are there.
+Result<model::ResourceRef> find_owner(reconcile::Journal& journal, const reconcile::DriverSet& drivers,
+                                      const std::string& name) {
+    const std::string kind = name.find('/') == std::string::npos ? "Container" : "Volume";
+    auto applied = find_resource(journal, kind, name);
+    if (applied) return applied;
+    CTL_ASSIGN(const auto observation, reconcile::observe(drivers, {}));
+    if (const auto deleted = reconcile::owner_of_snapshots(observation.state, kind, name)) return *deleted;
+    return applied;
 }
 
 ExitCode run_with(const SnapshotOptions& options, const GlobalOptions& global, Prepare prepare) {
@@ -37,7 +43,7 @@ ExitCode run_with(const SnapshotOptions& options, const GlobalOptions& global, P
     return run_plan(options.run, global,
                     [&](const reconcile::Environment& environment, std::stop_token stop) -> Result<reconcile::Prepared> {
                         reconcile::SnapshotWish wish;
-                        CTL_ASSIGN(wish.owner, find_owner(environment.journal, options.owner));
+                        CTL_ASSIGN(wish.owner, find_owner(environment.journal, environment.drivers, options.owner));
                         wish.name = options.name;
                         wish.expiry = expiry;
                         return prepare(environment, wish, std::move(stop));
@@ -47,7 +53,7 @@ ExitCode run_with(const SnapshotOptions& options, const GlobalOptions& global, P
 ExitCode list(const std::string& owner, const GlobalOptions& global) {
     auto session = Session::open(global);
     if (!session) return fail(session.error());
-    const auto resource = find_owner(session->journal(), owner);
+    const auto resource = find_owner(session->journal(), session->drivers(), owner);
     if (!resource) return fail(resource.error());
     const auto observation = reconcile::observe(session->drivers(), {});
     if (!observation) return fail(observation.error());
@@ -106,10 +112,12 @@ void add_snapshot_command(Program program) {
 
 void add_restore_command(Program program) {
     CLI::App* command =
-        program.app.add_subcommand("restore", "Put back what a snapshot holds; a container that runs is restarted");
+        program.app.add_subcommand("restore",
+                                   "Put back what a snapshot or a deleted volume holds; a container that runs is "
+                                   "restarted");
     auto options = std::make_shared<SnapshotOptions>();
     command->add_option("owner", options->owner, "The container, or POOL/NAME of a custom volume")->required();
-    command->add_option("name", options->name, "The snapshot's name")->required();
+    command->add_option("name", options->name, "The snapshot's name [what was deleted last]");
     command->add_flag("-y,--yes", options->run.yes, "Don't ask, though what the root disk holds now is lost");
     add_run_choice(*command, options->run);
     command->callback(

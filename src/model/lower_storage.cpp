@@ -74,6 +74,11 @@ void lower_pool(Lowering& lowering, const resource::StoragePool& pool) {
                                 {lowering.stack.name, "StoragePool", pool.name.text}, pool.name.where);
     entry.places["driver"] = pool.driver.where;
     if (const Value* source = find_value(pool.config, "source")) entry.places["source"] = source->where;
+    if (!pool.trash.empty()) {
+        object.trash = pool.trash.text;
+        entry.places["trash"] = pool.trash.where;
+        entry.object = object;
+    }
     if (pool.driver.text == "dir") return;
     object.mounted = true;
     if (const Value* size = find_value(pool.config, "size")) {

@@ -37,7 +37,7 @@ Config read_typed_config(const Node& node, SchemaKind kind, const Value& type, D
     const KeyTable* table = config_of(kind, type.text);
     if (table == nullptr) return config;
     const KeyInfo* key = fields_of(kind).find(kind == SchemaKind::network ? "type" : "driver");
-    const bool is_unsupported = key->support_of(type.text) != Support::yes;
+    const bool is_unsupported = key->refuses(type.text);
     const std::string_view noun = kind == SchemaKind::network ? "network" : "storage pool";
     check_config(config, {*table, fmt::format("a {} {}", type.text, noun), {}, is_unsupported}, diagnostics);
     return config;
@@ -107,7 +107,7 @@ void check_fields(const Node& node, const KeyTable& fields, Diagnostics& diagnos
         if (!key->type.empty() && (field.is_scalar() || field.is_null()))
             check_value(*key, name.text, value_of(field), name.where, diagnostics);
         else if (key->is_refused() && asks_for_something(field))
-            report_unsupported(name.text, key->support, key->note, name.where, diagnostics);
+            report_unsupported(name.text, key->note, name.where, diagnostics);
     }
 }
 
@@ -189,6 +189,7 @@ resource::StoragePool read_storage_pool(const Node& node, Diagnostics& diagnosti
     pool.name = field_value(node, "name");
     pool.driver = field_value(node, "driver");
     pool.config = read_typed_config(node, SchemaKind::storage_pool, pool.driver, diagnostics);
+    pool.trash = field_value(node, "trash");
     pool.description = field_value(node, "description");
     return pool;
 }

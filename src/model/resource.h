@@ -82,6 +82,7 @@ struct StoragePool {
     Value name;
     Value driver;
     Config config;
+    Value trash;
     Value description;
 };
 

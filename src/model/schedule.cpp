@@ -27,8 +27,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 7> words{{{"
                                                                               {"@annually", "0 0 1 1 *"},
                                                                               {"@yearly", "0 0 1 1 *"}}};
 constexpr int largest_count = 1'000'000;
-/// Years in dates have four digits.
-constexpr std::time_t longest = std::time_t{1000} * 366 * 24 * hour;
+/// The clock that counts them, std::chrono::system_clock of libstdc++, ends in the year 2262.
+constexpr std::time_t longest = std::time_t{200} * 366 * 24 * hour;
 
 constexpr std::array<std::string_view, 7> weekday_names{"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
 constexpr std::array<std::string_view, 12> month_names{"jan", "feb", "mar", "apr", "may", "jun",
@@ -160,7 +160,7 @@ std::optional<Expiry> Expiry::parse(std::string_view text) {
     for (const auto part : split(text, ' ')) {
         if (part.empty()) continue;
         const auto number = number_in(part.substr(0, part.size() - 1), {0, largest_count});
-        const char unit = part.back();
+        const char unit = part.back() == 'h' ? 'H' : part.back();
         if (!number || units.find(unit) != std::string::npos) return std::nullopt;
         switch (unit) {
             case 'M': expiry.minutes = *number; break;

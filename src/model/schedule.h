@@ -38,7 +38,7 @@ private:
     std::vector<Line> lines_;
 };
 
-/// How long something is kept: numbers with M (minutes), H, d, w, m (months) and y, blanks between them: "1w 12H".
+/// How long something is kept: numbers with M (minutes), H or h, d, w, m (months) and y, blanks between them: "1w 12H".
 struct Expiry {
     int minutes = 0;
     int hours = 0;

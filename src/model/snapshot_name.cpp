@@ -108,7 +108,7 @@ bool is_snapshot_name(std::string_view text) {
                c == '.';
     };
     return !text.empty() && text.size() <= longest_name && text.front() != '.' && text.front() != '-' &&
-           std::all_of(text.begin(), text.end(), is_good);
+           !text.starts_with(deleted_prefix) && std::all_of(text.begin(), text.end(), is_good);
 }
 
 bool is_snapshot_pattern(std::string_view text) {

@@ -9,7 +9,11 @@
 
 namespace ctl::model {
 
-/// 1 to 63 letters, digits, '-', '_' and '.', the first neither '-' nor '.'. Fit to be a path component.
+/// How the names of those snapshots begin that are deleted volumes.
+inline constexpr std::string_view deleted_prefix = "deleted-";
+
+/// 1 to 63 letters, digits, '-', '_' and '.', the first neither '-' nor '.', and not the name of a deleted volume. Fit to be
+/// a path component.
 [[nodiscard]] bool is_snapshot_name(std::string_view text);
 
 /// True for text with %d once at most and no other {{ }} than creation_date, which gives names.

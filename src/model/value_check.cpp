@@ -13,6 +13,7 @@
 #include "model/limit_values.h"
 #include "model/schedule.h"
 #include "model/snapshot_name.h"
+#include "model/trash.h"
 #include "model/value_types.h"
 
 namespace ctl::model {
@@ -136,8 +137,10 @@ const std::map<std::string_view, ValueType>& value_types() {
          {is_schedule, "neither five fields of cron nor words such as @daily",
           "write one such as 0 6 * * *, or @hourly, @daily, @weekly, @monthly, @yearly, @never"}},
         {"keep",
-         {is_keep, "not a time to keep something",
-          "write numbers with M, H, d, w, m or y, such as 1w 12H, each unit once"}},
+         {is_keep, "not a time to keep something", "write numbers with M, H, d, w, m or y, such as 1w 12H, each unit once"}},
+        {"trash",
+         {is_trash_time, "not a time to keep what was deleted",
+          "write numbers with M, h, d, w, m or y, such as 1w 12h, each unit once, or 0"}},
         {"snapshot-pattern",
          {is_snapshot_pattern, "no pattern that gives names of snapshots",
           "use letters, digits, '-', '_', '.', %d once, and {{ creation_date|date:'2006-01-02' }}"}},
@@ -187,7 +190,7 @@ bool contains(const std::vector<std::string>& texts, std::string_view text) {
 std::vector<std::string> offered(const KeyInfo& key) {
     std::vector<std::string> values;
     for (const auto& value : key.values)
-        if (!value.empty() && key.support_of(value) == Support::yes) values.push_back(value);
+        if (!value.empty() && !key.refuses(value)) values.push_back(value);
     return values;
 }
 
@@ -226,11 +229,8 @@ bool is_inert(const KeyInfo& key, std::string_view text) {
     return value && contains(key.inert, *value ? "true" : "false");
 }
 
-void report_unsupported(std::string_view what, Support support, std::string_view note, const SourceSpan& where,
-                        Diagnostics& diagnostics) {
-    const std::string_view time = support == Support::never ? "" : " yet";
-    diagnostics.error("unsupported", fmt::format("{} is not supported{}", what, time), where,
-                      std::string(note.empty() ? "take it out of the manifest" : note));
+void report_unsupported(std::string_view what, std::string_view why, const SourceSpan& where, Diagnostics& diagnostics) {
+    diagnostics.error("unsupported", fmt::format("{} is not supported", what), where, std::string(why));
 }
 
 void check_value(const KeyInfo& key, std::string_view name, const Value& value, const SourceSpan& key_where,
@@ -241,14 +241,13 @@ void check_value(const KeyInfo& key, std::string_view name, const Value& value, 
                           value.where, std::move(fault->hint));
         return;
     }
-    if (const Support support = key.support_of(value.text); support != Support::yes) {
-        report_unsupported(fmt::format("{}: {}", escaped(name), escaped(value.text)), support, key.note, value.where,
-                           diagnostics);
+    if (key.refuses(value.text)) {
+        report_unsupported(fmt::format("{}: {}", escaped(name), escaped(value.text)), key.note, value.where, diagnostics);
         return;
     }
     if (key.support == Support::yes || is_inert(key, value.text)) return;
     if (key.is_refused()) {
-        report_unsupported(escaped(name), key.support, key.note, key_where, diagnostics);
+        report_unsupported(escaped(name), key.note, key_where, diagnostics);
         return;
     }
     diagnostics.note("no-effect", fmt::format("{} has no effect: {}", escaped(name), key.note), key_where);

@@ -118,7 +118,7 @@ bool loses_data(const diff::Change& change) {
     const bool is_half_made = change.observed && change.observed->mark == model::Mark::begun;
     const bool holds_data = change.id.kind == ObjectKind::volume || change.id.kind == ObjectKind::container ||
                             change.id.kind == ObjectKind::snapshot;
-    if (!diff::restored_snapshot(change).empty()) return true;
+    if (change.verb == Verb::update && !diff::restored_snapshot(change).empty()) return true;
     return holds_data && !is_half_made && (change.verb == Verb::remove || change.verb == Verb::replace);
 }
 

@@ -25,8 +25,10 @@ namespace {
 Result<ObjectId> find_volume(const Prepared& prepared, const model::ResourceRef& owner) {
     for (const auto& [id, entry] : prepared.recorded)
         if (id.kind == ObjectKind::volume && entry.owner == owner && prepared.observed.contains(id)) return id;
+    const bool is_kept = !newest_deleted(prepared.observed, owner).empty();
     return Error(ErrorCode::not_found, fmt::format("the files of {} are not on this host", escaped(owner.str())))
-        .hint("ctl apply makes it again");
+        .hint(is_kept ? "they were deleted and are kept: have it in a manifest again, ctl apply, then ctl restore"
+                      : "ctl apply makes it again");
 }
 
 ObjectId snapshot_id(const ObjectId& volume, const std::string& name) {
@@ -38,7 +40,8 @@ std::string name_of(const ObjectId& snapshot) { return snapshot.name.substr(snap
 Status check_name(const std::string& name) {
     if (model::is_snapshot_name(name)) return ok();
     return Error(ErrorCode::invalid, fmt::format("{} can't be the name of a snapshot", ctl::quoted(name)))
-        .hint("use up to 63 letters, digits, '-', '_' and '.'");
+        .hint(fmt::format("use up to 63 letters, digits, '-', '_' and '.', and begin with something else than {}",
+                          model::deleted_prefix));
 }
 
 std::string next_name(const std::string& pattern, std::time_t made, const std::vector<SnapshotLine>& there) {
@@ -47,13 +50,27 @@ std::string next_name(const std::string& pattern, std::time_t made, const std::v
     return model::name_by_pattern(pattern, made, taken);
 }
 
-Result<ObjectId> find_snapshot(const Prepared& prepared, const ObjectId& volume, const SnapshotWish& wish) {
-    const ObjectId id = snapshot_id(volume, wish.name);
-    const auto found = prepared.observed.find(id);
-    if (found != prepared.observed.end() && found->second.mark != model::Mark::none) return id;
+Result<ObjectId> find_snapshot(const Prepared& prepared, const SnapshotWish& wish) {
+    for (const auto& [id, entry] : prepared.observed)
+        if (id.kind == ObjectKind::snapshot && entry.mark != model::Mark::none && entry.owner == wish.owner &&
+            name_of(id) == wish.name)
+            return id;
     return Error(ErrorCode::not_found,
                  fmt::format("{} has no snapshot {}", escaped(wish.owner.str()), ctl::quoted(wish.name)))
         .hint(fmt::format("see: ctl snapshot list {}", escaped(wish.owner.name)));
+}
+
+/// Of `volume`, which may be in another pool than one that was deleted. Without a name: what was deleted last.
+Result<ObjectId> find_restorable(const Prepared& prepared, const ObjectId& volume, SnapshotWish wish) {
+    if (wish.name.empty()) wish.name = newest_deleted(prepared.observed, wish.owner);
+    if (wish.name.empty())
+        return Error(ErrorCode::not_found, fmt::format("nothing deleted is kept of {}", escaped(wish.owner.str())))
+            .hint(fmt::format("name a snapshot; see: ctl snapshot list {}", escaped(wish.owner.name)));
+    CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, wish));
+    if (id == snapshot_id(volume, wish.name)) return id;
+    return Error(ErrorCode::conflict, fmt::format("{} is a snapshot of {}, and {} is on {} now", ctl::quoted(wish.name),
+                                                  escaped(id.name.substr(0, id.name.rfind('@'))), escaped(wish.owner.str()),
+                                                  escaped(volume.name)));
 }
 
 Result<Change> making(const Prepared& prepared, const SnapshotWish& wish, std::chrono::system_clock::time_point now,
@@ -78,8 +95,7 @@ Result<Change> making(const Prepared& prepared, const SnapshotWish& wish, std::c
 }
 
 Result<Change> removing(const Prepared& prepared, const SnapshotWish& wish, const std::string& why) {
-    CTL_ASSIGN(const ObjectId volume, find_volume(prepared, wish.owner));
-    CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, volume, wish));
+    CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, wish));
     Change change{id, Verb::remove, Effect::live, {}, why};
     change.observed = prepared.observed.at(id);
     return change;
@@ -94,6 +110,16 @@ Change restoring(const Prepared& prepared, const ObjectId& volume, const std::st
     return change;
 }
 
+/// The containers whose root disk the volume is, or that have it mounted.
+std::vector<ObjectId> users_of(const Prepared& prepared, const ObjectId& volume) {
+    std::vector<ObjectId> users;
+    for (const auto& [id, entry] : prepared.recorded)
+        if (id.kind == ObjectKind::container &&
+            std::any_of(entry.needs.begin(), entry.needs.end(), [&](const auto& need) { return need.id == volume; }))
+            users.push_back(id);
+    return users;
+}
+
 /// A restart of the container if it runs: of whichever is stopped only the files are to change.
 std::optional<Change> restart_around(const Prepared& prepared, const ObjectId& container) {
     const auto recorded = prepared.recorded.find(container);
@@ -101,7 +127,7 @@ std::optional<Change> restart_around(const Prepared& prepared, const ObjectId& c
     if (recorded == prepared.recorded.end() || observed == prepared.observed.end()) return std::nullopt;
     const auto state = std::get<model::Container>(observed->second.object).state;
     if (!state || *state == model::ContainerState::stopped) return std::nullopt;
-    Change change{container, Verb::update, Effect::restart, {}, "its root disk is put back"};
+    Change change{container, Verb::update, Effect::restart, {}, "what it uses is put back"};
     model::Entry wanted = recorded->second;
     std::get<model::Container>(wanted.object).state = state;
     change.fields = diff::unmet(wanted.object, &observed->second.object);
@@ -122,6 +148,22 @@ std::vector<SnapshotLine> snapshots_of(const model::HostState& observed, const m
         return a.snapshot.made.value_or("") < b.snapshot.made.value_or("");
     });
     return lines;
+}
+
+std::string newest_deleted(const model::HostState& observed, const model::ResourceRef& owner) {
+    std::string newest;
+    for (const auto& line : snapshots_of(observed, owner))
+        if (line.name.starts_with(model::deleted_prefix)) newest = line.name;
+    return newest;
+}
+
+std::optional<model::ResourceRef> owner_of_snapshots(const model::HostState& observed, const std::string& kind,
+                                                     const std::string& name) {
+    for (const auto& [id, entry] : observed)
+        if (id.kind == ObjectKind::snapshot && entry.mark == model::Mark::complete && entry.owner.kind == kind &&
+            entry.owner.name == name)
+            return entry.owner;
+    return std::nullopt;
 }
 
 Result<Prepared> prepare_snapshot(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
@@ -160,11 +202,11 @@ Result<SnapshotRound> prepare_snapshots(const Environment& environment, const st
 Result<Prepared> prepare_restore(const Environment& environment, const SnapshotWish& wish, std::stop_token stop) {
     CTL_ASSIGN(auto prepared, look_as_recorded(environment, wish.owner.stack, std::move(stop)));
     CTL_ASSIGN(const ObjectId volume, find_volume(prepared, wish.owner));
-    CTL_ASSIGN(const ObjectId id, find_snapshot(prepared, volume, wish));
+    CTL_ASSIGN(const ObjectId id, find_restorable(prepared, volume, wish));
     diff::Output output;
     output.changes.push_back(restoring(prepared, volume, name_of(id)));
-    if (auto restart = restart_around(prepared, {ObjectKind::container, wish.owner.name}))
-        output.changes.push_back(std::move(*restart));
+    for (const auto& container : users_of(prepared, volume))
+        if (auto restart = restart_around(prepared, container)) output.changes.push_back(std::move(*restart));
     CTL_TRY(put_in_order(prepared, std::move(output)));
     return prepared;
 }

@@ -11,7 +11,7 @@
 
 // Snapshots of containers' root disks and of custom volumes. They are asked for by hand or made by a schedule
 // (scheduled_snapshots.h), and stand beside the manifest: no stack's record knows them, so an apply neither makes nor
-// deletes one. They go with their volume.
+// deletes one. They go with their volume. A deleted volume that its pool keeps is one too (drivers/storage/trash.h).
 
 namespace ctl::reconcile {
 
@@ -43,8 +43,9 @@ struct SnapshotRound {
                                                       std::span<const SnapshotWish> to_make,
                                                       std::span<const SnapshotWish> to_delete, std::stop_token stop = {});
 
-/// A plan that puts back what a snapshot holds. What runs stops before and starts after, with all that has drifted from it
-/// mended. Errors: not_found.
+/// A plan that puts back what a snapshot holds, without a name what the pool has kept of the one that was deleted last. What
+/// runs stops before and starts after, with all that has drifted from it mended. Errors: not_found; conflict when it is in
+/// another pool.
 [[nodiscard]] Result<Prepared> prepare_restore(const Environment& environment, const SnapshotWish& wish,
                                                std::stop_token stop = {});
 
@@ -54,5 +55,10 @@ struct SnapshotLine {
 };
 /// Those of the owner that the host shows, the oldest first.
 [[nodiscard]] std::vector<SnapshotLine> snapshots_of(const model::HostState& observed, const model::ResourceRef& owner);
+/// What is kept of the owner's volume that was deleted last; empty for nothing.
+[[nodiscard]] std::string newest_deleted(const model::HostState& observed, const model::ResourceRef& owner);
+/// Whose snapshots the host shows under that kind and name; also those of who is in no stack any more.
+[[nodiscard]] std::optional<model::ResourceRef> owner_of_snapshots(const model::HostState& observed, const std::string& kind,
+                                                                   const std::string& name);
 
 }  // namespace ctl::reconcile

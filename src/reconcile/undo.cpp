@@ -1,3 +1,9 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "diff/restore.h"
+#include "model/snapshot_name.h"
 #include "reconcile/pipeline.h"
 
 namespace ctl::reconcile {
@@ -42,6 +48,30 @@ model::HostState record_of_then(const Prepared& before) {
     return record;
 }
 
+/// The newest of what is kept of a deleted volume; empty for nothing.
+std::string kept_of(const model::HostState& observed, const model::ObjectId& volume) {
+    const std::string begin = fmt::format("{}@{}", volume.name, model::deleted_prefix);
+    std::string newest;
+    for (const auto& [id, entry] : observed)
+        if (id.kind == model::ObjectKind::snapshot && entry.mark == model::Mark::complete && id.name.starts_with(begin))
+            newest = id.name.substr(volume.name.size() + 1);
+    return newest;
+}
+
+/// A volume that the plan has deleted comes back with what it held, if its pool has kept that.
+void take_back(const Prepared& before, const model::HostState& observed, diff::Change& change) {
+    if (change.id.kind != model::ObjectKind::volume || !change.desired) return;
+    if (change.verb != diff::Verb::create && change.verb != diff::Verb::replace) return;
+    const auto& changes = before.plan.changes;
+    const bool was_deleted = std::any_of(changes.begin(), changes.end(), [&](const diff::Change& done) {
+        return done.id == change.id && (done.verb == diff::Verb::remove || done.verb == diff::Verb::replace);
+    });
+    const std::string kept = was_deleted ? kept_of(observed, change.id) : std::string();
+    if (kept.empty()) return;
+    change.fields.push_back(
+        {std::string(diff::restored_field), std::nullopt, kept, model::Effect::live, diff::Cause::changed, {}});
+}
+
 }  // namespace
 
 Result<Prepared> prepare_undo(const Environment& environment, const Prepared& before, std::stop_token stop) {
@@ -54,6 +84,8 @@ Result<Prepared> prepare_undo(const Environment& environment, const Prepared& be
     PrepareOptions options;
     options.allow_empty = true;
     CTL_ASSIGN(auto undo, plan_towards(environment, std::move(wish), options, std::move(stop)));
+    for (auto& change : undo.plan.changes) take_back(before, undo.observed, change);
+    for (auto& step : undo.plan.steps) take_back(before, undo.observed, step.change);
     undo.restored_record = record_of_then(before);
     return undo;
 }

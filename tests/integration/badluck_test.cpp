@@ -20,7 +20,7 @@ const std::string program = CTL_BINARY_DIR "/ctl";
 const std::string die_at = CTL_BINARY_DIR "/tests/ctl-die-at.so";
 
 constexpr const char* two_containers = R"(stack: lab
-storage_pools: [{name: default, driver: dir}]
+storage_pools: [{name: default, driver: dir, trash: 0}]
 networks: [{name: labbr0, config: {ipv4.address: 10.70.0.1/24, ipv4.dhcp: false}}]
 images: [{name: busybox, source: {type: busybox}}]
 profiles:

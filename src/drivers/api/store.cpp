@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "model/value_types.h"
 
 namespace ctl::drivers {
 
@@ -113,10 +114,10 @@ Status add_images(const std::string& state_dir, std::set<std::string>& used) {
     return ok();
 }
 
-Status add_volumes(const std::string& pool, std::set<std::string>& used) {
-    CTL_ASSIGN(const auto names, names_if_there(pool + "/containers"));
+Status add_volumes(const std::string& path, std::set<std::string>& used) {
+    CTL_ASSIGN(const auto names, names_if_there(path));
     for (const auto& name : names) {
-        const auto text = read_file(fmt::format("{}/containers/{}/{}", pool, name, volume_record_name), record_limit);
+        const auto text = read_file(fmt::format("{}/{}/{}", path, name, volume_record_name), record_limit);
         if (!text) continue;
         CTL_ASSIGN(const VolumeRecord record, parse_volume_record(*text));
         used.insert(record.fingerprint);
@@ -228,10 +229,14 @@ Status remove_unused_trees(const std::string& state_dir) {
         struct stat info {};
         const std::string mark = fmt::format("{}/{}", path, pool_mark_name);
         if (::lstat(path.c_str(), &info) == 0 && S_ISLNK(info.st_mode) && ::access(mark.c_str(), F_OK) != 0) return ok();
-        CTL_TRY(add_volumes(path, used));
+        CTL_TRY(add_volumes(path + "/containers", used));
+        CTL_TRY(add_volumes(fmt::format("{}/{}", path, pool_trash_name), used));
     }
     CTL_ASSIGN(const Fd directory, open_directory(state_dir + "/images/sha256"));
     for (const auto& tree : trees) {
+        // Under the aside name of its fingerprint stands what an interrupted removal has left; images are made under others.
+        if (tree.starts_with(aside_prefix) && model::is_sha256(tree.substr(aside_prefix.size())))
+            CTL_TRY(remove_tree(directory.get(), tree));
         if (used.contains(tree) || tree.starts_with(aside_prefix)) continue;
         const std::string aside = fmt::format("{}{}", aside_prefix, tree);
         if (::renameat(directory.get(), tree.c_str(), directory.get(), aside.c_str()) != 0)

@@ -17,6 +17,7 @@
 //   STATE_DIR/pools/NAME                          a pool: a directory, or a symbolic link to one elsewhere
 //   POOL/.ctl-pool                                its mark
 //   POOL/containers/NAME/volume.json              a volume: its mark, and from which root filesystem it was cloned
+//   POOL/trash/…/volume.json                      a volume that was deleted and is kept for a while
 //
 // A name that begins with ".ctl-tmp-" is half made or half deleted and of no use to anyone.
 
@@ -26,6 +27,7 @@ inline constexpr std::string_view aside_prefix = ".ctl-tmp-";
 inline constexpr std::string_view image_record_name = "image.json";
 inline constexpr std::string_view volume_record_name = "volume.json";
 inline constexpr std::string_view pool_mark_name = ".ctl-pool";
+inline constexpr std::string_view pool_trash_name = "trash";
 
 struct ImageRecord {
     std::string mark;  ///< see make_mark; empty when forgotten
@@ -49,7 +51,7 @@ struct VolumeRecord {
     std::string image;        ///< name it was cloned from
     std::string fingerprint;  ///< of the root filesystem it was cloned from
     std::string idmap;        ///< whose ids are seen at rootfs/
-    std::string method;       ///< overlay, reflink or copy
+    std::string method;       ///< overlay, reflink, copy, clone or empty
     std::string disk_idmap;   ///< whose ids the writable tree (upper/ or data/) has on disk
     std::string shifting_to;  ///< the writable tree is on its way from disk_idmap to this; else empty
 };

@@ -23,7 +23,9 @@
 #include "drivers/storage/pool_place.h"
 #include "drivers/storage/snapshot.h"
 #include "drivers/storage/store_pool.h"
+#include "drivers/storage/trash.h"
 #include "drivers/storage/volume.h"
+#include "model/trash.h"
 
 namespace ctl::drivers::storage {
 
@@ -40,6 +42,7 @@ struct PoolMark {
     std::string mark;
     bool made = false;
     std::string driver = "dir";
+    std::string trash{};  ///< as the manifest has it; empty for nothing
 };
 
 /// What a pool keeps volumes in.
@@ -53,12 +56,14 @@ Result<PoolMark> read_pool_mark(const std::string& directory) {
     const auto lines = split(text, '\n');
     PoolMark mark{std::string(lines[0]), lines.size() > 1 && lines[1] == made_line};
     if (lines.size() > 2 && !lines[2].empty()) mark.driver = lines[2];
+    if (lines.size() > 3) mark.trash = lines[3];
     return mark;
 }
 
 Status write_pool_mark(const std::string& directory, const PoolMark& mark) {
-    return write_file_atomically(mark_path(directory),
-                                 fmt::format("{}\n{}\n{}\n", mark.mark, mark.made ? made_line : "", mark.driver), 0600);
+    return write_file_atomically(
+        mark_path(directory),
+        fmt::format("{}\n{}\n{}\n{}\n", mark.mark, mark.made ? made_line : "", mark.driver, mark.trash), 0600);
 }
 
 /// What stands at a pool's place: the directory itself, or where the link points; empty for nothing.
@@ -181,7 +186,13 @@ Status check_place(const std::string& place, const std::string& source) {
 Status settle_directory(const std::string& directory, const std::string& name, const model::ResourceRef& owner,
                         const PoolMark& mark) {
     CTL_TRY(check_unclaimed(directory, name, owner));
-    if (!read_pool_mark(directory)) CTL_TRY(write_pool_mark(directory, mark));
+    auto there = read_pool_mark(directory);
+    if (!there) {
+        CTL_TRY(write_pool_mark(directory, mark));
+    } else if (there->trash != mark.trash) {
+        there->trash = mark.trash;
+        CTL_TRY(write_pool_mark(directory, *there));
+    }
     return make_directories(directory + "/containers");
 }
 
@@ -196,6 +207,7 @@ Result<model::Entry> observe_store_pool(const std::string& state_dir, const std:
         pool->driver = mark.driver;
         pool->mounted = false;
     }
+    if (!mark.trash.empty()) pool->trash = mark.trash;
     entry.object = *std::move(pool);
     if (const auto owner = read_mark(mark.mark, pool_id(name))) {
         const bool is_whole = is_store_ready(state_dir, name) && has_containers(place_of(state_dir, name));
@@ -261,6 +273,7 @@ Result<model::HostState> observe_pools(const std::string& state_dir) {
         pool.driver = "dir";
         if (const auto mark = read_pool_mark(source)) {
             pool.driver = mark->driver;
+            if (!mark->trash.empty()) pool.trash = mark->trash;
             if (mark->driver != "dir") pool.mounted = true;
             if (const auto owner = read_mark(mark->mark, pool_id(name))) {
                 entry.mark = has_containers(source) ? model::Mark::complete : model::Mark::begun;
@@ -308,10 +321,12 @@ Status check_pool(const std::string& state_dir, const model::Entry& wanted, cons
 Status create_pool(const std::string& state_dir, const model::Entry& wanted, const std::string& name) {
     const auto& pool = std::get<model::Pool>(wanted.object);
     const std::string place = place_of(state_dir, name);
-    const PoolMark mark{make_mark(wanted.owner, pool_id(name)), false, driver_of(pool)};
+    if (pool.trash && !model::is_trash_time(*pool.trash))
+        return Error(ErrorCode::invalid, fmt::format("{} is not a time to keep something", ctl::quoted(*pool.trash)));
+    const PoolMark mark{make_mark(wanted.owner, pool_id(name)), false, driver_of(pool), pool.trash.value_or("")};
     CTL_TRY(make_directories(state_dir + "/pools"));
     if (is_store_driver(mark.driver)) {
-        if (source_at(place).empty()) CTL_TRY(make_source(place, {mark.mark, true, mark.driver}));
+        if (source_at(place).empty()) CTL_TRY(make_source(place, {mark.mark, true, mark.driver, mark.trash}));
         CTL_TRY(check_unclaimed(place, name, wanted.owner));
         CTL_TRY(open_store(state_dir, pool, name));
         return settle_directory(place, name, wanted.owner, mark);
@@ -324,10 +339,15 @@ Status create_pool(const std::string& state_dir, const model::Entry& wanted, con
         return settle_disk(state_dir, name);
     }
     CTL_TRY(check_place(place, *pool.source));
-    if (source_at(*pool.source).empty()) CTL_TRY(make_source(*pool.source, {mark.mark, true, mark.driver}));
+    if (source_at(*pool.source).empty()) CTL_TRY(make_source(*pool.source, {mark.mark, true, mark.driver, mark.trash}));
     CTL_TRY(backend->check_directory(*pool.source));
     CTL_TRY(settle_directory(*pool.source, name, wanted.owner, mark));
     return place == *pool.source ? ok() : point_link(place, *pool.source);
+}
+
+std::string trash_of_pool(const std::string& state_dir, const std::string& name) {
+    const auto mark = read_pool_mark(place_of(state_dir, name));
+    return mark ? mark->trash : std::string();
 }
 
 Status mark_pool(const std::string& state_dir, const std::string& name, const model::ResourceRef* owner) {
@@ -387,8 +407,12 @@ Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner
             CTL_ASSIGN(const auto troubles, sweep_pool(state_dir, name, **backend));
             if (!troubles.empty()) return troubles.begin()->second;
         }
+        if (backend) CTL_TRY(empty_trash(state_dir, name, **backend));
         for (const auto* section : sections) CTL_TRY(remove_volume_section(source, section));
         if (backend) CTL_TRY(remove_images(state_dir, name, **backend));
+        // What was in the trash may have been the last to need an image's tree.
+        CTL_ASSIGN(const Fd lock, lock_image_store(state_dir));
+        CTL_TRY(remove_unused_trees(state_dir));
         if (is_store_driver(mark->driver)) CTL_TRY(remove_store(state_dir, name));
         if (!on_disk) CTL_TRY(drop_source(source, *mark));
     }

@@ -32,6 +32,9 @@ namespace ctl::drivers::storage {
 /// volumes or the pool is not ours.
 [[nodiscard]] Status remove_pool(const std::string& state_dir, const model::ResourceRef& owner, const std::string& name);
 
+/// How long the pool keeps deleted volumes, as the manifest has it; empty when that says nothing.
+[[nodiscard]] std::string trash_of_pool(const std::string& state_dir, const std::string& name);
+
 /// Writes another owner into a pool's mark; nobody when `owner` is null.
 [[nodiscard]] Status mark_pool(const std::string& state_dir, const std::string& name, const model::ResourceRef* owner);
 

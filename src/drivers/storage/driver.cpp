@@ -17,6 +17,7 @@
 #include "drivers/storage/pool_images.h"
 #include "drivers/storage/pool_place.h"
 #include "drivers/storage/snapshot.h"
+#include "drivers/storage/trash.h"
 #include "drivers/storage/volume.h"
 
 namespace ctl::drivers {
@@ -50,6 +51,7 @@ private:
     Status apply_pool(const Change& change);
     Status apply_volume(const Change& change);
     Status apply_snapshot(const Change& change);
+    void sweep_trash(const std::string& pool);
     Troubles sweep(const std::string& pool);
     Troubles sweep(std::span<const Change> changes);
 
@@ -121,7 +123,10 @@ Status StorageDriver::apply_pool(const Change& change) {
     if (!is_plain_name(name)) return Error(ErrorCode::invalid, fmt::format("{} names no pool", ctl::quoted(name)));
     switch (change.verb) {
         case Verb::create:
-        case Verb::update: return storage::create_pool(state_dir_, *change.desired, name);
+        case Verb::update:
+            CTL_TRY(storage::create_pool(state_dir_, *change.desired, name));
+            sweep_trash(name);
+            return ok();
         case Verb::adopt: return storage::mark_pool(state_dir_, name, &change.desired->owner);
         case Verb::forget: return storage::mark_pool(state_dir_, name, nullptr);
         case Verb::remove: return storage::remove_pool(state_dir_, owner_of(change), name);
@@ -140,7 +145,10 @@ Status StorageDriver::apply_volume(const Change& change) {
         return entry;
     };
     switch (change.verb) {
-        case Verb::create: return storage::create_volume(place, *change.desired, namespaces_);
+        case Verb::create:
+            if (const std::string snapshot = diff::restored_snapshot(change); !snapshot.empty())
+                return storage::restore_snapshot({place, snapshot}, wanted(), namespaces_);
+            return storage::create_volume(place, *change.desired, namespaces_);
         case Verb::update:
             if (const std::string snapshot = diff::restored_snapshot(change); !snapshot.empty())
                 return storage::restore_snapshot({place, snapshot}, wanted(), namespaces_);
@@ -176,9 +184,16 @@ Status StorageDriver::apply_one(const Change& change) {
     return change.id.kind == ObjectKind::snapshot ? apply_snapshot(change) : apply_volume(change);
 }
 
+/// A failure costs space only, and the next run tries again.
+void StorageDriver::sweep_trash(const std::string& pool) {
+    if (const auto backend = storage::backend_of(state_dir_, pool))
+        static_cast<void>(storage::sweep_trash(state_dir_, pool, **backend).has_value());
+}
+
 Troubles StorageDriver::sweep(const std::string& pool) {
     const auto backend = storage::backend_of(state_dir_, pool);
     if (!backend) return {};
+    sweep_trash(pool);
     auto troubles = storage::sweep_pool(state_dir_, pool, **backend);
     if (!troubles) return {{storage::pool_id(pool), std::move(troubles).error()}};
     if (auto removed = storage::remove_unused_images(state_dir_, pool, **backend); !removed)
@@ -221,7 +236,7 @@ void StorageDriver::apply(std::span<const Change> changes, const Report& report,
         work();
     }
     const auto is_removal = [](const Change& change) {
-        return change.id.kind == ObjectKind::volume && change.verb == Verb::remove;
+        return change.id.kind != ObjectKind::pool && change.verb == Verb::remove;
     };
     if (std::none_of(changes.begin(), changes.end(), is_removal)) return;
     // The last clone of a deleted image takes its tree along. A failure costs space only, and the next removal tries again.

@@ -15,6 +15,7 @@
 #include "base/tree.h"
 #include "drivers/api/store.h"
 #include "drivers/storage/dir_pool.h"
+#include "drivers/storage/trash.h"
 
 namespace ctl::drivers::storage {
 
@@ -60,12 +61,12 @@ Result<std::set<std::string>> used_fingerprints(const std::string& state_dir, co
         for (const auto& name : names) visit(name);
         return ok();
     };
-    CTL_TRY(read_all(containers_dir(state_dir, pool), [&](const std::string& name) {
-        const auto text =
-            read_file(fmt::format("{}/{}/{}", containers_dir(state_dir, pool), name, volume_record_name), 65536);
-        const auto record = text ? parse_volume_record(*text) : Error(ErrorCode::not_found, "");
-        if (record) used.insert(record->fingerprint);
-    }));
+    for (const auto& path : {containers_dir(state_dir, pool), trash_dir(state_dir, pool)})
+        CTL_TRY(read_all(path, [&](const std::string& name) {
+            const auto text = read_file(fmt::format("{}/{}/{}", path, name, volume_record_name), 65536);
+            const auto record = text ? parse_volume_record(*text) : Error(ErrorCode::not_found, "");
+            if (record) used.insert(record->fingerprint);
+        }));
     CTL_TRY(read_all(state_dir + "/images", [&](const std::string& name) {
         const auto record = read_image_record(state_dir, name);
         if (record) used.insert(record->fingerprint);

@@ -20,6 +20,7 @@
 #include "drivers/storage/clone.h"
 #include "drivers/storage/dir_pool.h"
 #include "drivers/storage/id_shift.h"
+#include "drivers/storage/trash.h"
 
 namespace ctl::drivers::storage {
 
@@ -153,6 +154,8 @@ Status put_back(const SnapshotPlace& place, const Backend& backend, const Snapsh
     }
     if (::renameat2(directory.get(), restored_name().c_str(), directory.get(), name.c_str(), RENAME_EXCHANGE) != 0)
         return system_error(errno, fmt::format("put {} back", ctl::quoted(name)));
+    // On the disk before the old tree goes, which may be elsewhere than the names are.
+    if (::fsync(directory.get()) != 0) return system_error(errno, fmt::format("write {}", ctl::quoted(name)));
     return backend.remove_tree(directory.get(), restored_name());
 }
 
@@ -216,6 +219,7 @@ Status update_snapshot(const SnapshotPlace& place, const model::Entry& wanted) {
 }
 
 Status remove_snapshot(const SnapshotPlace& place, const model::ResourceRef& owner) {
+    if (is_trash(place)) return remove_trash(place, owner);
     const Fd parent(::open(place.parent().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!parent) return errno == ENOENT ? ok() : Status(system_error(errno, "open the volume's snapshots"));
     CTL_ASSIGN(const VolumeRecord volume, read_own_record(place.volume, owner));
@@ -229,6 +233,7 @@ Status remove_snapshot(const SnapshotPlace& place, const model::ResourceRef& own
 }
 
 Status restore_snapshot(const SnapshotPlace& place, const model::Entry& wanted, UserNamespaces& namespaces) {
+    if (is_trash(place)) return restore_trash(place, wanted, namespaces);
     auto record = read_record(place.path());
     if (!record)
         return Error(ErrorCode::not_found, fmt::format("there is no snapshot {}", ctl::quoted(place.name)))

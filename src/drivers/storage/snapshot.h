@@ -10,7 +10,7 @@
 // What a volume held at a moment: VOLUME/snapshots/NAME, with
 //   snapshot   when it was made and how long it is kept
 //   data/      a copy of the volume's writable tree, which nobody can write where the pool clones trees
-// It belongs to whoever the volume belongs to, and goes with it.
+// It belongs to whoever the volume belongs to, and goes with it. A deleted volume that is kept is a snapshot too: trash.h.
 
 namespace ctl::drivers::storage {
 

@@ -19,6 +19,8 @@
 #include "drivers/storage/id_shift.h"
 #include "drivers/storage/mounts.h"
 #include "drivers/storage/snapshot.h"
+#include "drivers/storage/trash.h"
+#include "model/trash.h"
 
 namespace ctl::drivers::storage {
 
@@ -276,7 +278,7 @@ Status observe_volumes(const std::string& state_dir, const std::string& pool, mo
         CTL_ASSIGN(view.limits, view.backend->limits());
     }
     for (const bool custom : {false, true}) CTL_TRY(observe_section({state_dir, pool, "", custom}, view, state));
-    return ok();
+    return observe_trash(state_dir, pool, state);
 }
 
 Status create_volume(const VolumePlace& place, const model::Entry& wanted, UserNamespaces& namespaces) {
@@ -316,6 +318,7 @@ Status remove_volume(const VolumePlace& place, const model::ResourceRef& owner) 
     CTL_ASSIGN(const VolumeRecord record, read_own_record(place, owner));
     CTL_ASSIGN(const Backend* backend, backend_of(place.state_dir, place.pool));
     CTL_TRY(unmount_all(place.path(), WhenBusy::detach));
+    if (model::trash_time(trash_of_pool(place.state_dir, place.pool))) return move_to_trash(place);
     // Under the aside name it is gone for everybody, and an interrupted removal is ended by the next run.
     CTL_TRY(remove_aside(place, *backend));
     if (::rename(place.path().c_str(), aside_path(place).c_str()) != 0)

@@ -47,7 +47,7 @@ struct VolumePlace {
     }
 };
 
-/// All volumes of a pool with their snapshots, and directories in their place that are not ours.
+/// All volumes of a pool with their snapshots, deleted ones that are kept, and directories in their place that are not ours.
 [[nodiscard]] Status observe_volumes(const std::string& state_dir, const std::string& pool, model::HostState& state);
 
 /// The record of a volume that is ours. Errors: conflict.
@@ -61,7 +61,7 @@ struct VolumePlace {
 /// mounted anew.
 [[nodiscard]] Status update_volume(const VolumePlace& place, const model::Entry& wanted, UserNamespaces& namespaces);
 
-/// Unmounts and deletes, snapshots too. Nothing there is success.
+/// Unmounts it and moves it to the trash; deletes it, snapshots too, where its pool keeps nothing. Nothing there is success.
 [[nodiscard]] Status remove_volume(const VolumePlace& place, const model::ResourceRef& owner);
 
 /// Writes another owner into a volume's mark; nobody when `owner` is null.

@@ -92,6 +92,7 @@ model::Pool pool_of(const std::string& driver, const std::string& source) {
     model::Pool pool;
     pool.driver = driver;
     pool.source = source;
+    pool.trash = "0";
     return pool;
 }
 

@@ -116,11 +116,12 @@ TEST_CASE("an expiry is counted by the calendar") {
     };
     CHECK(after("30M", "2026-03-04 10:00") == "2026-03-04 10:30");
     CHECK(after("1w 12H", "2026-03-04 10:00") == "2026-03-11 22:00");
+    CHECK(after("24h", "2026-03-04 10:00") == "2026-03-05 10:00");
     CHECK(after("1w 1d", "2026-03-04 10:00") == "2026-03-12 10:00");
     CHECK(after("1m", "2026-02-04 10:00") == "2026-03-04 10:00");
     CHECK(after("1y 1m", "2026-12-04 10:00") == "2028-01-04 10:00");
     CHECK(after("0M", "2026-12-04 10:00") == "2026-12-04 10:00");
-    for (const char* text : {"", " ", "1", "d", "-1d", "1.5d", "1D", "1d 2d", "9999999d", "1d,2H", "5000y"})
+    for (const char* text : {"", " ", "1", "d", "-1d", "1.5d", "1D", "1d 2d", "1H 2h", "9999999d", "1d,2H", "300y"})
         CHECK_MESSAGE(!Expiry::parse(text).has_value(), text);
 }
 
