@@ -57,6 +57,13 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, std::chr
     out.write.reset();
     err.write.reset();
     const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+    if (!pidfd) {
+        // Nothing would tell when it ends.
+        const Error failure = system_error(errno, fmt::format("watch {}", argv.front()));
+        ::kill(child, SIGKILL);
+        while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) continue;
+        return failure;
+    }
 
     ProcessResult result;
     const auto end = std::chrono::steady_clock::now() + deadline;

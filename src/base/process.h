@@ -18,9 +18,9 @@ struct ProcessResult {
     std::string err;
 };
 
-/// Runs argv[0] (looked up in PATH; never through a shell) by posix_spawn, with empty standard input, until it ends.
-/// Past the deadline it is killed and the result is a timeout error. A non-zero exit code is not an error here.
-/// At most 1 MiB of each stream is kept.
+/// Runs argv[0] (looked up as find_program() does; never through a shell) by posix_spawn, with empty standard input, until
+/// it ends. Past the deadline it is killed and the result is a timeout error. A non-zero exit code is not an error here. At
+/// most 1 MiB of each stream is kept.
 [[nodiscard]] Result<ProcessResult> run_process(const std::vector<std::string>& argv, std::chrono::milliseconds deadline);
 
 /// The absolute path of an installed program: in PATH, or where system programs are, to which a user's PATH often doesn't

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "base/process.h"
+
 extern char** environ;
 
 namespace ctl {
@@ -32,8 +34,10 @@ Result<pid_t> spawn_child(const std::vector<std::string>& argv, const ChildStrea
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 
+    const auto program = argv.front().find('/') == std::string::npos ? find_program(argv.front()) : argv.front();
     pid_t child = -1;
-    const int failed = ::posix_spawnp(&child, arguments[0], &actions, &attributes, arguments.data(), environ);
+    const int failed =
+        ::posix_spawn(&child, program.value_or(argv.front()).c_str(), &actions, &attributes, arguments.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (failed != 0) return system_error(failed, fmt::format("run {}", argv.front()));

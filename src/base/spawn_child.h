@@ -16,8 +16,9 @@ struct ChildStreams {
     int error = -1;
 };
 
-/// Starts argv[0], looked up in PATH, with these streams and nothing else of ours: no blocked signal, no ignored SIGPIPE,
-/// and in a process group of its own, so that a Ctrl-C on the terminal is for us alone. The caller waits for it.
+/// Starts argv[0], looked up as find_program() does, with these streams and nothing else of ours: no blocked signal, no
+/// ignored SIGPIPE, and in a process group of its own, so that a Ctrl-C on the terminal is for us alone. The caller waits
+/// for it.
 [[nodiscard]] Result<pid_t> spawn_child(const std::vector<std::string>& argv, const ChildStreams& streams);
 
 }  // namespace ctl

@@ -79,6 +79,12 @@ Result<Fd> open_directory(const std::string& path) {
     return fd;
 }
 
+bool is_mount_root(int directory) {
+    struct statx info {};
+    return ::statx(directory, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_TYPE, &info) == 0 &&
+           (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
 Status make_directories(const std::string& path) {
     for (std::size_t end = path.find('/', 1); true; end = path.find('/', end + 1)) {
         const std::string part = path.substr(0, end);

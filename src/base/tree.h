@@ -25,6 +25,9 @@ inline constexpr unsigned max_tree_depth = 128;
 /// Opens a directory by an ordinary path.
 [[nodiscard]] Result<Fd> open_directory(const std::string& path);
 
+/// Whether it is where something is mounted.
+[[nodiscard]] bool is_mount_root(int directory);
+
 /// Makes a directory and the missing ones above it, with mode 0711 whatever the umask.
 [[nodiscard]] Status make_directories(const std::string& path);
 

@@ -208,7 +208,12 @@ Status copy_directory(Copy& copy, int from, int to, const std::string& path, uns
     for (const auto& name : names) {
         const std::string below = path.empty() ? name : path + "/" + name;
         auto copied = copy_entry(copy, from, to, name, below, depth);
-        if (copied || (copy.live && copied.error().code() == ErrorCode::not_found)) continue;
+        if (copied) continue;
+        if (copy.live && copied.error().code() == ErrorCode::not_found) {
+            // Under another of its names it may still be there.
+            std::erase_if(copy.linked, [&](const auto& file) { return file.second == below; });
+            continue;
+        }
         if (!copied.error().context().empty()) return std::move(copied).error();
         return std::move(copied).error().while_(fmt::format("copying {}", ctl::quoted(below)));
     }

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "base/tree.h"
 #include "cli/container_commands.h"
 #include "cli/copy.h"
 #include "cli/counters.h"
@@ -56,6 +57,9 @@ Result<ContainerRoot> files_of(Session& session, const std::string& name) {
     if (!files.root)
         return system_error(errno, fmt::format("open the root directory of container {}", ctl::quoted(name)))
             .hint("ctl start brings back what a reboot has taken");
+    if (!pid && !is_mount_root(files.root.get()))
+        return Error(ErrorCode::not_found, fmt::format("the files of container {} are not mounted", ctl::quoted(name)))
+            .hint("ctl start, or ctl apply, brings back what a reboot has taken");
     return files;
 }
 

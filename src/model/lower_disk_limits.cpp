@@ -9,7 +9,7 @@ void lower_disk_limits(const resource::Device& disk, const std::string& path, Co
     const Value* both = find_value(disk.keys, "limits.max");
     std::string text;
     for (const auto& [word, key] : {std::pair{"read", "limits.read"}, std::pair{"write", "limits.write"}}) {
-        const Value* value = both != nullptr && !both->empty() ? both : find_value(disk.keys, key);
+        const Value* value = both != nullptr ? both : find_value(disk.keys, key);
         const auto limit = value != nullptr ? parse_disk_limit(value->text) : std::nullopt;
         if (!limit) continue;
         text += fmt::format("{}{}={}", text.empty() ? "" : " ", word, *limit);
@@ -17,7 +17,8 @@ void lower_disk_limits(const resource::Device& disk, const std::string& path, Co
     }
     if (text.empty()) return;
     if (!object.disk_limits) object.disk_limits.emplace();
-    object.disk_limits->emplace(path, text);
+    std::string& all = (*object.disk_limits)[path];
+    all += (all.empty() ? "" : "; ") + text;
 }
 
 }  // namespace ctl::model

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "model/parse_reader.h"
+#include "model/pool_options.h"
 #include "model/resolve.h"
 #include "model/schema.h"
 #include "model/structure.h"
@@ -64,9 +65,7 @@ public:
         }
         for (const auto& network : stack_.networks) check_network(network);
         for (const auto& image : stack_.images) check_image(image);
-        for (const auto& pool : stack_.storage_pools)
-            if (const Value* source = find_value(pool.config, "source"))
-                check_host_path("storage pool " + ctl::quoted(pool.name.text), *source);
+        for (const auto& pool : stack_.storage_pools) check_pool(pool);
     }
 
 private:
@@ -207,6 +206,19 @@ private:
     void check_host_path(const std::string& what, const Value& source) {
         if (word("restricted.devices.disk") == "allow") return check_path(what, source);
         refuse(fmt::format("{} of {}", ctl::quoted(source.text), what), "restricted.devices.disk", source.where);
+    }
+
+    /// A volume group, a zpool or an OSD pool that is there already is below no path.
+    void check_pool(const resource::StoragePool& pool) {
+        const std::string what = "storage pool " + ctl::quoted(pool.name.text);
+        const Value* source = find_value(pool.config, "source");
+        if (!has_named_source(pool)) {
+            if (source != nullptr) check_host_path(what, *source);
+        } else if (word("restricted.devices.disk") != "allow") {
+            refuse(what + " on what the host has", "restricted.devices.disk", pool.name.where);
+        } else if (!paths_.empty()) {
+            refuse(what + " on what the host has", "restricted.devices.disk.paths", pool.name.where);
+        }
     }
 
     void check_disk(const std::string& what, const Device& device) {

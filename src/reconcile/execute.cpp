@@ -69,25 +69,36 @@ private:
     }
 
     void work(drivers::Driver& driver) {
+        std::vector<std::jthread> waits;
         for (auto batch = next_batch(driver); !batch.empty(); batch = next_batch(driver)) {
-            if (!journal_intents(batch)) return;
-            announce(batch);
-            finish(batch, run_batch(driver, plan_, batch, wanted_, recorded_, clock_, options_.verify_deadline, stop_));
+            if (!driver.info().waits) run(driver, batch);
+            else
+                for (const auto step : batch) waits.emplace_back([this, &driver, step] { run(driver, {step}); });
         }
+    }
+
+    void run(drivers::Driver& driver, const std::vector<std::size_t>& batch) {
+        if (!journal_intents(batch)) return;
+        announce(batch);
+        auto result = run_batch(driver, plan_, batch, wanted_, recorded_, clock_, options_.verify_deadline, stop_);
+        finish(batch, std::move(result), driver.info().waits ? 0 : batch.size());
     }
 
     /// Waits for steps of the driver that may run now; none when nothing more is to come.
     std::vector<std::size_t> next_batch(drivers::Driver& driver) {
         std::unique_lock hold(mutex_);
-        const auto may_go_on = [&] { return halted_ || unended_ == 0 || (!ready_[&driver].empty() && free_slots() != 0); };
+        const bool waits = driver.info().waits;
+        const auto may_go_on = [&] {
+            return halted_ || unended_ == 0 || (!ready_[&driver].empty() && (waits || free_slots() != 0));
+        };
         changed_.wait(hold, stop_, may_go_on);
         auto& ready = ready_[&driver];
         if (stop_.stop_requested() || halted_ || ready.empty()) return {};
-        const auto size = std::min(ready.size(), free_slots());
+        const auto size = waits ? ready.size() : std::min(ready.size(), free_slots());
         const auto end = ready.begin() + static_cast<std::ptrdiff_t>(size);
         std::vector<std::size_t> batch(ready.begin(), end);
         ready.erase(ready.begin(), end);
-        in_flight_ += size;
+        if (!waits) in_flight_ += size;
         return batch;
     }
 
@@ -115,10 +126,10 @@ private:
         }
     }
 
-    void finish(const std::vector<std::size_t>& batch, BatchResult result) {
+    void finish(const std::vector<std::size_t>& batch, BatchResult result, std::size_t slots) {
         if (auto written = journal_.conclude(run_, result.results); !written) halt(std::move(written).error());
         const std::lock_guard hold(mutex_);
-        in_flight_ -= batch.size();
+        in_flight_ -= slots;
         for (std::size_t i = 0; i < batch.size(); ++i) end_step(batch[i], std::move(result.outcomes[i]));
         changed_.notify_all();
     }

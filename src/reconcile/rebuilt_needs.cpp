@@ -1,5 +1,7 @@
 #include "reconcile/rebuilt_needs.h"
 
+#include <algorithm>
+
 namespace ctl::reconcile {
 
 namespace {
@@ -14,12 +16,22 @@ bool is_inside(const ObjectId& id, std::string_view container) {
     return id.name.find(':') != std::string::npos && before(id.name, ':') == container;
 }
 
+/// Whether a container has the custom volume POOL/custom/NAME mounted, by where such volumes are. One of that name in
+/// another pool is taken for it too: it is then deleted later than it has to be.
+bool is_mounted(const model::Entry& container, const ObjectId& volume) {
+    const auto& mounts = std::get<model::Container>(container.object).mounts;
+    const std::string place = volume.name.substr(volume.name.find('/')) + "/rootfs";
+    return mounts && place.starts_with("/custom/") && std::any_of(mounts->begin(), mounts->end(), [&](const auto& mount) {
+               return mount.second.find(place) != std::string::npos;
+           });
+}
+
 bool stands_on(const ObjectId& id, const model::Entry& entry, const ObjectId& other, const model::Entry& other_entry) {
     switch (id.kind) {
         case ObjectKind::container:
             return (other.kind == ObjectKind::netns && other.name == id.name) ||
                    (other.kind == ObjectKind::link && is_inside(other, id.name)) ||
-                   (other.kind == ObjectKind::volume && other_entry.owner == entry.owner);
+                   (other.kind == ObjectKind::volume && (other_entry.owner == entry.owner || is_mounted(entry, other)));
         case ObjectKind::proxy:
         case ObjectKind::readiness: return other.kind == ObjectKind::container && is_inside(id, other.name);
         case ObjectKind::link: return other.kind == ObjectKind::netns && is_inside(id, other.name);

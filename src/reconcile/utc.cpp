@@ -7,6 +7,13 @@
 
 namespace ctl::reconcile {
 
+namespace {
+
+/// The last whole one that system_clock of libstdc++ counts.
+constexpr int last_year = 2261;
+
+}  // namespace
+
 std::string utc_text(std::chrono::system_clock::time_point time) {
     const auto since_epoch = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch());
     const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
@@ -28,7 +35,7 @@ std::optional<std::chrono::system_clock::time_point> parse_utc(const std::string
             more += std::chrono::milliseconds(unit * (*rest - '0'));
         if (rest == dot + 1) return std::nullopt;
     }
-    if (std::string_view(rest) != "Z") return std::nullopt;
+    if (std::string_view(rest) != "Z" || parts.tm_year + 1900 > last_year) return std::nullopt;
     return std::chrono::system_clock::from_time_t(::timegm(&parts)) + more;
 }
 

@@ -210,6 +210,7 @@ private:
     Status reconcile() {
         host_at_.reset();
         retry_at_.reset();
+        snapshots_at_.reset();
         resync_at_ = environment_.clock.now() + options_.resync;
         if (!stack_) return ok();
         const auto lock = Lock::acquire(options_.state_dir, options_.command, environment_.clock);

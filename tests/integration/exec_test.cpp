@@ -136,8 +136,8 @@ TEST_CASE("at a terminal the command has one of the container's, of the same siz
     CHECK(hands.at_terminal(program + " exec web -- sh -c 'exit 7'").exit_code == 7);
     SUBCASE("it follows when the size changes") {
         const Output resized = hands.at_terminal(
-            "(while ! " + program +
-            " exec -T web -- test -e /tmp/ready < /dev/null; do :; done; stty rows 33 cols 77 < /dev/tty) & " + program +
+            "(" + shell_until(program + " exec -T web -- test -e /tmp/ready < /dev/null") +
+            "; stty rows 33 cols 77 < /dev/tty) & " + program +
             " exec web -- sh -c 'trap \"stty size; exit 5\" WINCH; touch /tmp/ready; while :; do sleep 1; done'");
         CHECK(resized.out.find("33 77") != std::string::npos);
         CHECK(resized.exit_code == 5);
@@ -199,9 +199,10 @@ TEST_CASE("the console is joined and left") {
                 .exit_code == 0);
     for (const std::string word : {"first", "second"}) {
         // Keys that are pressed before the console is joined are lost: this person presses them again.
-        const Output joined =
-            hands.at_terminal("(until " + program + " logs web | grep -q 'heard " + word + "'; do echo " + word +
-                              "; done; printf '\\001q') | timeout 60 script -qefc '" + program + " console web' /dev/null");
+        const Output joined = hands.at_terminal(
+            "(" +
+            shell_until("{ " + program + " logs web | grep -q 'heard " + word + "' || { echo " + word + "; false; }; }") +
+            "; printf '\\001q') | timeout 60 script -qefc '" + program + " console web' /dev/null");
         CHECK_MESSAGE(joined.exit_code == 0, joined.out);
         CHECK_MESSAGE(has(joined.out, "heard " + word), joined.out);
         CHECK(hands.exec({"web", "--", "true"}).exit_code == 0);

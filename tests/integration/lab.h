@@ -20,6 +20,11 @@ namespace ctl::testing {
 /// This build's ctl, for lines of shell.
 inline const std::string program = CTL_BINARY_DIR "/ctl";
 
+/// Shell that waits until a condition, shell too, holds; after half a minute it ends the script with 99.
+[[nodiscard]] inline std::string shell_until(const std::string& condition) {
+    return "waits=0; until " + condition + "; do waits=$((waits + 1)); test $waits -lt 600 || exit 99; sleep 0.05; done";
+}
+
 /// What other people's tools say about a host, one fact a key: "link/web:eth0 mtu" → "1500". Links with their index, MTU,
 /// MAC, master, flag and addresses; routes; containers with their state, init process, config, limits and mount table.
 using Facts = std::map<std::string, std::string>;

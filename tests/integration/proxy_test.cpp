@@ -29,10 +29,8 @@ struct Proxies : Lab {
     void must_have(const std::string& devices) const { must_apply(file(devices)); }
     /// Something in the container that answers each connection with a line.
     void serve(const std::string& port, const std::string& word) const {
-        must(program + " exec web -- sh -c 'nc -ll -p " + port + " -e echo " + word +
-             " > /dev/null 2>&1 &'; until nsenter "
-             "--net=/run/ctl/namespaces/web/net ss -Hltn 'sport = :" +
-             port + "' | grep -q LISTEN; do :; done");
+        must(program + " exec web -- sh -c 'nc -ll -p " + port + " -e echo " + word + " > /dev/null 2>&1 &'; " +
+             shell_until("nsenter --net=/run/ctl/namespaces/web/net ss -Hltn 'sport = :" + port + "' | grep -q LISTEN"));
     }
     /// What a TCP client on the host reads.
     [[nodiscard]] std::string read_from(const std::string& address, const std::string& port) const {
@@ -92,7 +90,7 @@ class Server(socketserver.ThreadingTCPServer):
 server = Server(("10.70.0.11", 7), Echo); print("up", flush=True); server.serve_forever()
 )py";
     host.must("nsenter --net=/run/ctl/namespaces/web/net python3 " + host.write("server.py", server) +
-              " > /run/server.log 2>&1 & until grep -q up /run/server.log; do :; done");
+              " > /run/server.log 2>&1 & " + shell_until("grep -q up /run/server.log"));
     const std::string client = R"py(
 import socket, threading, os, hashlib
 def one(size):
@@ -136,23 +134,26 @@ TEST_CASE("datagrams, Unix sockets and ports in ranges are handed on") {
     CHECK(host.line("python3 -c \"import socket; s=socket.socket(socket.AF_UNIX); s.connect('/run/web.sock'); "
                     "print(s.recv(99).decode())\"") == "zero");
     const std::string inside = "nsenter --net=/run/ctl/namespaces/web/net python3 -c ";
-    CHECK(host.line(inside + "\"\nimport socket\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); "
-                             "s.bind(('127.0.0.1',53))\nprint('up',flush=True)\n"
-                             "for i in range(2):\n  d,a=s.recvfrom(999); s.sendto(d.upper(),a)\n\" > /run/udp.log & until "
-                             "grep -q up /run/udp.log; do :; done; "
-                             "python3 -c \"\nimport socket\nfor w in (b'a',b'b'):\n  "
-                             "s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(10); "
-                             "s.sendto(w,('127.0.0.1',5300)); print(s.recv(9).decode(),end='')\n\"; wait") == "AB");
+    CHECK(host.line(inside +
+                    "\"\nimport socket\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); "
+                    "s.bind(('127.0.0.1',53))\nprint('up',flush=True)\n"
+                    "for i in range(2):\n  d,a=s.recvfrom(999); s.sendto(d.upper(),a)\n\" > /run/udp.log & " +
+                    shell_until("grep -q up /run/udp.log") +
+                    "; python3 -c \"\nimport socket\nfor w in (b'a',b'b'):\n  "
+                    "s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(10); "
+                    "s.sendto(w,('127.0.0.1',5300)); print(s.recv(9).decode(),end='')\n\"; wait") == "AB");
     CHECK(
         host.line(
             inside +
             "\"\nimport socket\ns=socket.socket(socket.AF_UNIX); s.bind('\\\\0inside'); s.listen(); print('up',flush=True)\n"
-            "c,_=s.accept(); c.send(b'abstract'); c.close()\n\" > /run/abs.log & until grep -q up /run/abs.log; do :; done; "
-            "timeout 10 bash -c 'exec 3<> /dev/tcp/127.0.0.1/8090; cat <&3'; wait") == "abstract");
+            "c,_=s.accept(); c.send(b'abstract'); c.close()\n\" > /run/abs.log & " +
+            shell_until("grep -q up /run/abs.log") +
+            "; timeout 10 bash -c 'exec 3<> /dev/tcp/127.0.0.1/8090; cat <&3'; wait") == "abstract");
     CHECK(host.line("python3 -c \"\nimport socket\ns=socket.create_server(('127.0.0.1',6001)); "
                     "print('up',flush=True)\nc,_=s.accept(); c.send(b'host'); "
-                    "c.close()\n\" > /run/out.log & until grep -q up /run/out.log; do :; done; " +
-                    program + " exec web -- nc 127.0.0.1 6000; wait") == "host");
+                    "c.close()\n\" > /run/out.log & " +
+                    shell_until("grep -q up /run/out.log") + "; " + program + " exec web -- nc 127.0.0.1 6000; wait") ==
+          "host");
     host.must_delete(host.file(""));
     CHECK(host.line("test -e /run/web.sock && echo left || true").empty());
 }
@@ -164,8 +165,7 @@ TEST_CASE("the server is told who connects, where the PROXY header is asked for"
         "    http: {type: proxy, listen: 'tcp:127.0.0.1:8080', connect: 'tcp:127.0.0.1:80', proxy_protocol: true}\n");
     host.must(program + " exec web -- sh -c 'nc -ll -p 80 -e head -n 1 > /dev/null 2>&1 &'");
     host.must(
-        "until timeout 5 bash -c 'exec 3<> /dev/tcp/127.0.0.1/8080; read -t 5 y <&3 && test -n \"$y\"' 2> /dev/null; do :; "
-        "done");
+        shell_until("timeout 5 bash -c 'exec 3<> /dev/tcp/127.0.0.1/8080; read -t 5 y <&3 && test -n \"$y\"' 2> /dev/null"));
     CHECK(host.read_from("127.0.0.1", "8080").starts_with("PROXY TCP4 127.0.0.1 127.0.0.1 "));
 }
 
@@ -213,7 +213,7 @@ TEST_CASE("proxies that can't be are refused with their place") {
         const std::string device = "    bad: {type: proxy, " + keys + "}";
         const std::string file = host.file(device + "\n");
         const Output refused = host.Sandbox::ctl({"validate", "-f", file});
-        CHECK_MESSAGE(refused.exit_code == 3, keys);
+        CHECK_MESSAGE(refused.exit_code == 3, device);
         const auto line = std::ranges::count(head, '\n') + 1;
         const std::string place = fmt::format("{}:{}:{}: error: ", file, line, device.find(at) + 1);
         CHECK_MESSAGE(has(refused.err, place), place, " is not in: ", refused.err);
@@ -222,8 +222,8 @@ TEST_CASE("proxies that can't be are refused with their place") {
     SUBCASE("a port that is taken is said when it is applied") {
         host.must(
             "python3 -c \"\nimport socket,time\ns=socket.create_server(('127.0.0.1',8080)); print('up',flush=True); "
-            "time.sleep(1000)\n\" > /run/t.log & "
-            "until grep -q up /run/t.log; do :; done");
+            "time.sleep(1000)\n\" > /run/t.log & " +
+            shell_until("grep -q up /run/t.log"));
         const Output taken =
             host.apply(host.file("    http: {type: proxy, listen: 'tcp:127.0.0.1:8080', connect: 'tcp:127.0.0.1:80'}\n"));
         CHECK(taken.exit_code != 0);

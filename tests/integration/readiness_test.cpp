@@ -22,14 +22,14 @@ containers:
     }
     /// Applies it while `meanwhile` runs, once the wait has begun. What apply says, with its exit code in the last line.
     [[nodiscard]] std::string apply_with(const std::string& dependency, const std::string& meanwhile) const {
-        return must(program + " apply -y -f " + waiting(dependency) +
-                    " > /run/apply.log 2>&1 & apply=$!; "
-                    "until " +
-                    program +
-                    " sql \"select 'begun' as step from steps where kind = 'readiness' and state = 'started'\" | grep -q "
-                    "begun; do :; done; "
-                    "test -e /var/lib/ctl/containers/web && echo too early; " +
-                    meanwhile + "; wait $apply; code=$?; cat /run/apply.log; echo $code");
+        return must(
+            program + " apply -y -f " + waiting(dependency) + " > /run/apply.log 2>&1 & apply=$!; " +
+            shell_until(
+                program +
+                " sql \"select 'begun' as step from steps where kind = 'readiness' and state = 'started'\" | grep -q "
+                "begun") +
+            "; test -e /var/lib/ctl/containers/web && echo too early; " + meanwhile +
+            "; wait $apply; code=$?; cat /run/apply.log; echo $code");
     }
     void check_settled(const std::string& dependency) const {
         CHECK(attach("web", "hostname").out == "web\n");
@@ -55,7 +55,8 @@ TEST_CASE("a container starts when the other answers, has an address or a comman
                                                          " exec db -- sh -c 'mkdir -p /run/cloud-init; echo "
                                                          "\"{\\\"v1\\\": {\\\"errors\\\": []}}\" > /run/cloud-init/r; mv "
                                                          "/run/cloud-init/r /run/cloud-init/result.json'"}}) {
-        INFO(dependency);
+        const auto& which = dependency;
+        INFO(which);
         const std::string said = pair.apply_with(dependency, meanwhile);
         CHECK_MESSAGE(said.ends_with("\n0\n"), said);
         CHECK(said.find("too early") == std::string::npos);
@@ -96,8 +97,10 @@ TEST_CASE("a wait that ends in vain names the condition and what was seen last, 
          {Case{"{container: db, port: 22, timeout: 1}", "nothing listens on port 22"},
           Case{"{container: db, until: address, timeout: 1}", "no address on any interface"},
           Case{"{container: db, exec: [sh, -c, 'echo not yet >&2; exit 4'], timeout: 1}", "ended with 4: not yet"},
-          Case{"{container: db, exec: [no-such-program], timeout: 1}", "ended with 127"}}) {
-        INFO(dependency);
+          Case{"{container: db, exec: [no-such-program], timeout: 1}", "ended with 127"},
+          Case{"{container: db, exec: [sleep, 1000], timeout: 1}", "the command did not end in time"}}) {
+        const auto& which = dependency;
+        INFO(which);
         const Output output = pair.apply(pair.waiting(dependency));
         CHECK(output.exit_code != 0);
         CHECK_MESSAGE(output.err.find(says) != std::string::npos, output.err);
@@ -135,7 +138,8 @@ TEST_CASE("what can't be waited for is said with its place") {
           Case{"{container: db, timeout: soon}", "\"soon\" is not a time to wait"}, Case{"{port: 22}", "container"},
           Case{"{container: db, colour: red}", "colour"}, Case{"{container: dbb}", "\"dbb\""}}) {
         const Output refused = pair.Sandbox::ctl({"validate", "-f", pair.waiting(dependency)});
-        CHECK_MESSAGE(refused.exit_code == 3, dependency);
+        const auto& which = dependency;
+        CHECK_MESSAGE(refused.exit_code == 3, which);
         CHECK_MESSAGE((has(refused.err, "both.yaml:8:") && has(refused.err, says)), refused.err);
     }
 }

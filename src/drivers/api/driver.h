@@ -27,6 +27,9 @@ struct DriverInfo {
     std::string name;
     std::string description;
     std::set<model::ObjectKind> kinds;  ///< no two drivers have one kind in common
+    /// Its changes wait more than they work: each is applied by a call of its own, beside the others, and counts for nothing
+    /// where only so many may be under way.
+    bool waits = false;
 };
 
 /// What an observation must cover.

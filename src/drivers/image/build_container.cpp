@@ -94,6 +94,9 @@ Result<Built> build_from_container(const model::Image& image, int aside, const W
     CTL_ASSIGN(const Found found, find_volume(workshop.state_dir, container));
     CTL_ASSIGN(const CopyOptions options, unshifting(found.record.idmap));
     CTL_ASSIGN(const Fd from, open_directory(found.path + "/rootfs"));
+    if (!is_mount_root(from.get()))
+        return Error(ErrorCode::conflict, fmt::format("the files of container {} are not mounted", ctl::quoted(container)))
+            .hint("ctl apply of its stack brings back what a reboot has taken");
     CTL_ASSIGN(const Fd tree, make_tree(aside, "tree"));
     CTL_ASSIGN(const CopyTotals copied, copy_tree(from.get(), tree.get(), options));
     CTL_TRY(place_tree(tree.get(), aside));

@@ -218,8 +218,9 @@ private:
         return replug_all(next);
     }
 
-    /// Puts mounts or devices in and out. What is there then goes into the file of what the container runs with, also after
-    /// a failure: the kernel tells which of them are there, but only of those that the file names.
+    /// Puts mounts or devices in and out. The file of what the container runs with names all that may be there at any
+    /// moment, also after a failure or a kill: the kernel tells which of them are there, but only of those that the file
+    /// names.
     template <typename Field>
     Status replug(std::string_view what, Field Container::*field, const Container& next, const auto& present_of,
                   const auto& plug) {
@@ -232,15 +233,18 @@ private:
         const auto present = present_of(init, started);
         Container then = started;
         then.*field = next.*field;
-        const Status plugged = plug(init, present, then);
-        if (!plugged) {
-            if (!(then.*field)) (then.*field).emplace();
-            (then.*field)->insert(present.begin(), present.end());
-        }
+        Container meanwhile = then;
+        if (!(meanwhile.*field)) (meanwhile.*field).emplace();
+        (meanwhile.*field)->insert(present.begin(), present.end());
+        CTL_TRY(write_started(meanwhile));
+        CTL_TRY(plug(init, present, then));
+        return write_started(then);
+    }
+
+    Status write_started(const Container& started) {
         CTL_ASSIGN(const auto config,
-                   render_config(then, mark(), host_.paths.place(name_), find_facts(then, host_.cgroups)));
-        CTL_TRY(write_file_atomically(host_.paths.started(name_), config, 0600));
-        return plugged;
+                   render_config(started, mark(), host_.paths.place(name_), find_facts(started, host_.cgroups)));
+        return write_file_atomically(host_.paths.started(name_), config, 0600);
     }
 
     Status replug_all(const Container& next) {

@@ -24,10 +24,6 @@ constexpr std::string_view mark_start = "# ctl:";
 /// The next line says for liblxc what a comment above says for us.
 constexpr std::string_view follows = "#>";
 
-/// Device nodes that a privileged container may use, by major:minor; all others may be made, but not opened.
-constexpr std::array devices{"c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",   "c 1:8 rwm",
-                             "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm", "c 10:229 rwm"};
-
 bool has_control(std::string_view text) {
     return std::any_of(text.begin(), text.end(), [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
@@ -66,7 +62,7 @@ std::vector<std::string> standard_lines(const ConfigPlace& place, const ConfigFa
         lines.emplace_back("lxc.cap.drop = mac_admin mac_override sys_time sys_module sys_rawio");
         const auto prefix = cgroup_prefix(facts, "devices");
         lines.push_back(fmt::format("{}devices.deny = a", prefix));
-        for (const auto* device : devices) lines.push_back(fmt::format("{}devices.allow = {}", prefix, device));
+        for (const auto* device : standard_devices) lines.push_back(fmt::format("{}devices.allow = {}", prefix, device));
     } else {
         lines.push_back(fmt::format("lxc.namespace.share.user = {}/namespaces/{}/user", place.run_dir, place.name));
     }

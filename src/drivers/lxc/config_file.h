@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <optional>
 #include <set>
 #include <string>
@@ -10,6 +11,11 @@
 #include "model/object.h"
 
 namespace ctl::drivers::lxc {
+
+/// Device nodes that a privileged container may use, by major:minor; all others may be made, but not opened.
+inline constexpr std::array standard_devices{"c *:* m",   "b *:* m",   "c 1:3 rwm",   "c 1:5 rwm",
+                                             "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",   "c 5:0 rwm",
+                                             "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm", "c 10:229 rwm"};
 
 /// Which container a config is for and where its runtime files are.
 struct ConfigPlace {

@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
@@ -62,6 +63,17 @@ std::string rule(const DeviceSpec& spec, dev_t numbers) {
     return fmt::format("{} {}:{} rwm", spec.block ? 'b' : 'c', major(numbers), minor(numbers));
 }
 
+/// Whether a privileged container may use the device anyhow, or for the sake of one of these.
+bool stays_allowed(const DeviceSpec& spec, dev_t numbers, const Devices& others) {
+    const std::string own = rule(spec, numbers);
+    if (std::find(standard_devices.begin(), standard_devices.end(), own) != standard_devices.end()) return true;
+    return std::any_of(others.begin(), others.end(), [&](const auto& other) {
+        const auto parsed = parse_device(other.first, other.second);
+        const auto same = parsed ? device_numbers(*parsed) : Result<dev_t>(Error(ErrorCode::not_found, ""));
+        return same && rule(*parsed, *same) == own;
+    });
+}
+
 bool is_missing(const DeviceSpec& spec) { return !spec.numbers && ::access(spec.source.c_str(), F_OK) != 0; }
 
 Status make_node(const Container& container, const ConfigPlace& place, const std::string& path, const DeviceSpec& spec) {
@@ -95,14 +107,19 @@ Status prepare_directory(const Container& container, const ConfigPlace& place) {
     return ok();
 }
 
-Status allow(const Cgroups& cgroups, const std::string& name, const DeviceSpec& spec, bool allowed) {
+// The cgroup inside may allow no more than the one around it.
+
+Status allow(const Cgroups& cgroups, const std::string& name, const DeviceSpec& spec) {
     CTL_ASSIGN(const dev_t numbers, device_numbers(spec));
-    const auto& file = allowed ? devices_allow : devices_deny;
-    const std::string line = rule(spec, numbers);
-    // The cgroup inside may allow no more than the one around it.
-    if (!allowed) CTL_TRY(cgroups.set_inner(name, file, line));
-    CTL_TRY(cgroups.set(name, file, line));
-    return allowed ? cgroups.set_inner(name, file, line) : ok();
+    CTL_TRY(cgroups.set(name, devices_allow, rule(spec, numbers)));
+    return cgroups.set_inner(name, devices_allow, rule(spec, numbers));
+}
+
+Status deny(const Cgroups& cgroups, const std::string& name, const DeviceSpec& spec, const Devices& others) {
+    CTL_ASSIGN(const dev_t numbers, device_numbers(spec));
+    if (stays_allowed(spec, numbers, others)) return ok();
+    CTL_TRY(cgroups.set_inner(name, devices_deny, rule(spec, numbers)));
+    return cgroups.set(name, devices_deny, rule(spec, numbers));
 }
 
 struct Seen {
@@ -264,14 +281,14 @@ Status replug_devices(const std::string& helper, pid_t init, const Devices& from
         if (keeps(to, device)) continue;
         CTL_TRY(run_helper({helper, "remove", pid, device.first}));
         CTL_ASSIGN(const auto spec, parse_device(device.first, device.second));
-        if (privileged && !is_missing(spec)) CTL_TRY(allow(cgroups, place.name, spec, false));
+        if (privileged && !is_missing(spec)) CTL_TRY(deny(cgroups, place.name, spec, to));
     }
     CTL_TRY(make_nodes(next, place));
     for (const auto& device : to) {
         if (keeps(from, device)) continue;
         CTL_ASSIGN(const auto spec, parse_device(device.first, device.second));
         if (spec.optional && is_missing(spec)) continue;
-        if (privileged) CTL_TRY(allow(cgroups, place.name, spec, true));
+        if (privileged) CTL_TRY(allow(cgroups, place.name, spec));
         CTL_TRY(run_helper({helper, "add", pid, device_node(place, device.first), device.first, "-"}));
     }
     return ok();

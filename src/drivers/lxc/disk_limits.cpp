@@ -45,9 +45,9 @@ using ByDevice = std::map<std::string, Limits>;
 
 bool is_v1(const Cgroups& cgroups) { return cgroups.has_controller("blkio") && !cgroups.is_unified("blkio"); }
 
-Result<Limits> parse(const std::string& text) {
+Result<Limits> parse(std::string_view text) {
     Limits limits{};
-    for (const auto part : split(text, ' ')) {
+    for (const auto part : split(trimmed(text), ' ')) {
         const std::size_t equals = part.find('=');
         bool known = false;
         // "iops" first: every text ends with "".
@@ -131,22 +131,21 @@ Result<std::string> disk_of(const std::string& path, unsigned depth = 0) {
 Result<ByDevice> by_device(const DiskLimits& limits) {
     std::map<std::string, std::vector<Limits>> all;
     for (const auto& [path, text] : limits) {
-        CTL_ASSIGN(const Limits own, parse(text));
         auto disk = disk_of(path);
-        if (!disk && disk.error().code() == ErrorCode::not_found) continue;
-        if (!disk) return std::move(disk).error();
-        all[*disk].push_back(own);
+        if (!disk && disk.error().code() != ErrorCode::not_found) return std::move(disk).error();
+        for (const auto one : split(text, ';')) {
+            CTL_ASSIGN(const Limits own, parse(one));
+            if (disk) all[*disk].push_back(own);
+        }
     }
     ByDevice averages;
     for (const auto& [disk, each] : all)
         for (std::size_t i = 0; i < kinds_count; ++i) {
-            std::int64_t sum = 0;
-            std::int64_t count = 0;
-            for (const auto& own : each) {
-                sum += own[i];
-                count += own[i] != 0 ? 1 : 0;
-            }
-            averages[disk][i] = count != 0 ? sum / count : 0;
+            const auto count = std::count_if(each.begin(), each.end(), [&](const Limits& own) { return own[i] != 0; });
+            std::int64_t average = 0;
+            // Each its part: their sum may be more than a number holds.
+            for (const auto& own : each) average += count != 0 ? own[i] / count : 0;
+            averages[disk][i] = average;
         }
     return averages;
 }
@@ -237,8 +236,9 @@ DiskLimits observed_disk_limits(const std::string& name, const Cgroups& cgroups,
         const auto disk = disk_of(path);
         const auto found = disk ? now.find(*disk) : now.end();
         const Limits limits = found != now.end() ? found->second : Limits{};
-        // A path that isn't there has nothing that could differ.
-        if (!disk || limits == wanted->at(*disk)) observed.emplace(path, text);
+        // A path that isn't there, or wasn't a moment ago, has nothing that could differ.
+        const auto asked = disk ? wanted->find(*disk) : wanted->end();
+        if (asked == wanted->end() || limits == asked->second) observed.emplace(path, text);
         else if (limits != Limits{}) observed.emplace(path, text_of(limits));
     }
     return observed;

@@ -13,6 +13,7 @@
 #include <lxc/lxccontainer.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -115,6 +116,8 @@ int run_command(void* payload) {
     if (!become(*person)) return fail("can't become user \"" + user + "\": " + why());
     if (!enter_directory(command, *person)) return fail("can't change to \"" + command.directory + "\": " + why());
     set_environment(command, *person);
+    // It goes with whoever asked for it, also when that is killed.
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::execvp(command.argv.front(), command.argv.data());
     const int reason = errno;
     static_cast<void>(fail("\"" + std::string(command.argv.front()) + "\" can't be run: " + why()));

@@ -102,11 +102,13 @@ Status stop_container(const std::string& name, const Paths& paths, const Monitor
                       std::optional<std::chrono::seconds> patience) {
     if (monitors.is_running(name)) {
         if (cgroups.is_frozen(name)) CTL_TRY(cgroups.set_frozen(name, false));
-        auto config = read_file(paths.started(name));
-        if (!config) config = read_file(paths.config(name));
+        const auto config = read_file(paths.config(name));
+        const auto started = read_file(paths.started(name));
         BusyboxHalt halt(name, cgroups);
+        // How long it may take is live, what its init listens to is not.
         const auto own_patience = config ? patience_for(*config, paths.place(name)) : usual_patience;
-        CTL_TRY(monitors.stop(name, config ? halt_signal_in(*config) : SIGPWR, patience.value_or(own_patience),
+        const auto& running = started ? started : config;
+        CTL_TRY(monitors.stop(name, running ? halt_signal_in(*running) : SIGPWR, patience.value_or(own_patience),
                               [&](pid_t init) { return halt.is_over(init); }));
     }
     CTL_TRY(cgroups.remove(name));

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -28,8 +29,11 @@ namespace ctl::drivers::readiness {
 namespace {
 
 using namespace std::chrono_literals;
+using std::chrono::milliseconds;
 
 constexpr auto command_deadline = 30s;
+/// Entering a container takes a moment, also when the time is over.
+constexpr milliseconds least_patience = 1s;
 constexpr int not_entered = 125;  ///< ctl-lxc-enter's
 
 /// This thread sees the container's network from now on.
@@ -55,7 +59,7 @@ public:
         return std::unique_ptr<Condition>(std::move(condition));
     }
 
-    Result<Look> look() override {
+    Result<Look> look(milliseconds /*patience*/) override {
         ifaddrs* list = nullptr;
         if (::getifaddrs(&list) != 0) return system_error(errno, "read the addresses of the container");
         Look found{.seen = "no address on any interface"};
@@ -88,7 +92,7 @@ class Listens final : public Condition {
 public:
     explicit Listens(unsigned port) : port_(port) {}
 
-    Result<Look> look() override {
+    Result<Look> look(milliseconds /*patience*/) override {
         Look found{.seen = fmt::format("nothing listens on port {}", port_)};
         for (const char* table : {"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"})
             if (const auto text = read_file(table); text && has_listener(*text)) found.met = true;
@@ -117,11 +121,11 @@ private:
 
 /// A command in the container, run as `ctl exec` runs it.
 Result<ProcessResult> run_inside(const ContainerFiles& files, const std::string& container,
-                                 const std::vector<std::string>& command) {
+                                 const std::vector<std::string>& command, milliseconds patience) {
     std::vector<std::string> argv{
         files.enter_helper(), "exec", container, files.lxcpath, files.started(container), "pipes", "", "", "--"};
     argv.insert(argv.end(), command.begin(), command.end());
-    return run_process(argv, command_deadline);
+    return run_process(argv, std::min<milliseconds>(command_deadline, std::max(patience, least_patience)));
 }
 
 std::string last_line(std::string_view text) {
@@ -134,10 +138,9 @@ public:
     Succeeds(const ContainerFiles& files, std::string container, std::vector<std::string> command)
         : files_(files), container_(std::move(container)), command_(std::move(command)) {}
 
-    Result<Look> look() override {
-        const auto ended = run_inside(files_, container_, command_);
-        if (!ended && ended.error().code() == ErrorCode::timeout)
-            return Look{.seen = fmt::format("the command took more than {} s", command_deadline.count())};
+    Result<Look> look(milliseconds patience) override {
+        const auto ended = run_inside(files_, container_, command_, patience);
+        if (!ended && ended.error().code() == ErrorCode::timeout) return Look{.seen = "the command did not end in time"};
         if (!ended) return ended.error();
         if (ended->exit_code == 0) return Look{.met = true};
         const std::string said = last_line(ended->err.empty() ? ended->out : ended->err);
@@ -168,8 +171,8 @@ class CloudInitDone final : public Condition {
 public:
     CloudInitDone(const ContainerFiles& files, std::string container) : files_(files), container_(std::move(container)) {}
 
-    Result<Look> look() override {
-        CTL_ASSIGN(const auto ended, run_inside(files_, container_, {"cat", "/run/cloud-init/result.json"}));
+    Result<Look> look(milliseconds patience) override {
+        CTL_ASSIGN(const auto ended, run_inside(files_, container_, {"cat", "/run/cloud-init/result.json"}, patience));
         if (ended.exit_code == not_entered) return Look{.hopeless = true, .seen = last_line(ended.err)};
         if (ended.exit_code != 0) return Look{.seen = "cloud-init has not finished"};
         const std::string errors = errors_of(ended.out);

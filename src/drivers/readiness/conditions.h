@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -22,7 +23,8 @@ struct Look {
 class Condition {
 public:
     virtual ~Condition() = default;
-    [[nodiscard]] virtual Result<Look> look() = 0;
+    /// Comes back when `patience` is over at the latest, or a second later.
+    [[nodiscard]] virtual Result<Look> look(std::chrono::milliseconds patience) = 0;
     /// Becomes readable when another look is worth while; -1: only time tells.
     [[nodiscard]] virtual int event() const { return -1; }
     /// Reads what event() has.

@@ -77,7 +77,7 @@ Status wait_until_ready(const ContainerFiles& files, const Change& change, const
     milliseconds pause = condition->event() >= 0 ? event_pause : first_pause;
     while (true) {
         condition->drain();
-        CTL_ASSIGN(const Look look, condition->look());
+        CTL_ASSIGN(const Look look, condition->look(std::chrono::ceil<milliseconds>(end - Clock::now())));
         if (look.met) return ok();
         if (stop.stop_requested())
             return Error(ErrorCode::cancelled, fmt::format("interrupted while waiting for {}", told(container, wanted)));
@@ -113,8 +113,10 @@ public:
     [[nodiscard]] std::vector<Error> preflight(std::span<const Change> /*changes*/) override { return {}; }
 
     void apply(std::span<const Change> changes, const Report& report, std::stop_token stop) override {
-        std::vector<std::jthread> threads;
-        for (std::size_t i = 0; i < changes.size(); ++i) threads.emplace_back([&, i] { report(i, make(changes[i], stop)); });
+        for (std::size_t i = 0; i < changes.size(); ++i) {
+            // In a thread of its own, for it may enter the container's network.
+            std::jthread([&] { report(i, make(changes[i], stop)); });
+        }
     }
 
     [[nodiscard]] std::vector<EventSource> events() override { return {}; }
@@ -135,7 +137,7 @@ private:
         return ok();
     }
 
-    const DriverInfo info_{"readiness", "waiting for containers that others depend on", {ObjectKind::readiness}};
+    const DriverInfo info_{"readiness", "waiting for containers that others depend on", {ObjectKind::readiness}, true};
     const ContainerFiles files_;
     std::mutex mutex_;
     model::HostState reached_;

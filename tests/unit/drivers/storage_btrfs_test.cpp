@@ -284,7 +284,7 @@ TEST_CASE("a pool with volumes, or in use, is not deleted, mounted or not") {
     sh("sleep 60 < " + world.state() + "/pools/default/.ctl-pool > /dev/null 2>&1 & echo $! > " + world.dir() + "/pid");
     CHECK(world.apply(Verb::remove, "pool/default", Pool{}).error().code() == ErrorCode::conflict);
     CHECK(fs::exists(image_file(world)));
-    sh("kill $(cat " + world.dir() + "/pid); while kill -0 $(cat " + world.dir() + "/pid) 2>/dev/null; do :; done");
+    sh("kill $(cat " + world.dir() + "/pid); timeout 30 tail --pid=$(cat " + world.dir() + "/pid) -s 0.05 -f /dev/null");
     world.must(Verb::remove, "pool/default", Pool{});
 }
 

@@ -5,6 +5,7 @@
 
 #include "reconcile/execute.h"
 #include "reconcile/sqlite_journal.h"
+#include "support/wait.h"
 #include "tiny_host.h"
 
 using namespace ctl;
@@ -94,6 +95,20 @@ TEST_CASE("parallelism bounds the steps in flight") {
     for (int i = 0; i < 10; ++i) builder.create_container("c" + std::to_string(i));
     CHECK(bench.run(builder).succeeded());
     CHECK(*std::max_element(bench.host.batches.begin(), bench.host.batches.end()) <= 3);
+}
+
+TEST_CASE("who waits holds up nobody, and takes no place from who works") {
+    Bench bench;
+    bench.options.parallelism = 1;
+    PlanBuilder builder;
+    const auto quick = builder.wait_for("a:port");
+    builder.wait_for("b:exec");
+    builder.create_link("after-a", {quick});
+    // What b waits for comes after a.
+    bench.host.on_change = [&](const diff::Change& change) {
+        if (change.id.name == "b:exec") CHECK(wait_until([&] { return bench.host.has("link/after-a"); }));
+    };
+    CHECK(bench.run(builder).succeeded());
 }
 
 TEST_CASE("a failure stops what depends on it and nothing else") {

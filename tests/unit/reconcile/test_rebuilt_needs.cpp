@@ -20,6 +20,8 @@ model::Entry of(const char* kind, const char* name, model::Object object) {
 model::HostState host() {
     model::Volume root;
     root.image = "busybox";
+    model::Container web = container();
+    web.mounts = std::map<std::string, std::string>{{"/srv", "/var/lib/ctl/pools/default/custom/data/rootfs"}};
     return {{id("pool/default"), of("StoragePool", "default", model::Pool{})},
             {id("pool/other"), of("StoragePool", "other", model::Pool{})},
             {id("image/busybox"), of("Image", "busybox", model::Image{})},
@@ -30,7 +32,7 @@ model::HostState host() {
             {id("netns/web2"), of("Container", "web2", model::Netns{})},
             {id("link/web:eth0"), of("Container", "web", veth("veth1"))},
             {id("link/web2:eth0"), of("Container", "web2", veth("veth2"))},
-            {id("container/web"), of("Container", "web", container())},
+            {id("container/web"), of("Container", "web", web)},
             {id("proxy/web:http"), of("Container", "web", model::Proxy{})},
             {id("ovs_bridge/ovs0"), of("Network", "ovs0", model::OvsBridge{})}};
 }
@@ -45,7 +47,8 @@ std::set<model::ObjectId> under(const char* name) {
 }  // namespace
 
 TEST_CASE("without a record names, fields and owners tell what stands on what") {
-    CHECK(under("container/web") == std::set{id("netns/web"), id("link/web:eth0"), id("volume/default/web")});
+    CHECK(under("container/web") ==
+          std::set{id("netns/web"), id("link/web:eth0"), id("volume/default/web"), id("volume/default/custom/data")});
     CHECK(under("link/web:eth0") == std::set{id("netns/web")});
     CHECK(under("volume/default/web") == std::set{id("pool/default"), id("image/busybox")});
     CHECK(under("volume/default/custom/data") == std::set{id("pool/default")});

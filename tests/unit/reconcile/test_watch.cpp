@@ -5,7 +5,9 @@
 #include <fstream>
 #include <thread>
 
+#include "reconcile/lock.h"
 #include "reconcile/sqlite_journal.h"
+#include "reconcile/utc.h"
 #include "reconcile/watch.h"
 #include "support/wait.h"
 #include "temporary_folder.h"
@@ -38,6 +40,21 @@ public:
 private:
     std::mutex mutex_;
     std::string lines_;
+};
+
+/// Knows how often the watch has gone round.
+class CountingClock final : public Clock {
+public:
+    std::chrono::steady_clock::time_point now() override {
+        ++calls;
+        return clock_.now();
+    }
+    std::chrono::system_clock::time_point wall() override { return clock_.wall(); }
+    void sleep_for(std::chrono::milliseconds duration) override { clock_.sleep_for(duration); }
+    std::atomic<int> calls{0};
+
+private:
+    SystemClock clock_;
 };
 
 /// A running watch. A manifest here is a line of bridge names; "broken" is one that can't be read.
@@ -84,7 +101,7 @@ public:
     TemporaryFolder folder;
     TinyHost host;
     DriverSet drivers = tiny_drivers(host);
-    SystemClock clock;
+    CountingClock clock;
     LoggingReporter reporter;
     std::unique_ptr<SqliteJournal> journal = std::move(*SqliteJournal::open(":memory:", clock));
     Environment environment{drivers, *journal, clock, reporter, {}};
@@ -130,6 +147,43 @@ TEST_CASE("its own changes make watch look once more, not work once more") {
     REQUIRE(wait_until([&] { return watching.reporter.runs == 2 && watching.host.has("link/br1"); }));
     watching.end();
     CHECK(watching.reporter.runs == 2);
+}
+
+TEST_CASE("what expires while another ctl is at work is deleted after it, and nobody goes round in circles till then") {
+    Watching watching;
+    watching.write("br0");
+    watching.start();
+    REQUIRE(wait_until([&] { return watching.reporter.said("applied"); }));
+    std::size_t looks = 0;
+    {
+        model::Entry entry;
+        entry.object =
+            model::Snapshot{"2020-01-01T00:00:00Z", utc_text(watching.clock.wall() + std::chrono::milliseconds(400))};
+        entry.owner = {"lab", "Container", "web"};
+        entry.mark = model::Mark::complete;
+        const std::lock_guard hold(watching.host.mutex);
+        watching.host.state.emplace(*model::ObjectId::parse("snapshot/default/web@old"), entry);
+        looks = watching.host.observations;
+    }
+    watching.ring();
+    REQUIRE(wait_until([&] {
+        const std::lock_guard hold(watching.host.mutex);
+        return watching.host.observations > looks;
+    }));
+    {
+        std::optional<Lock> other;
+        REQUIRE(wait_until([&] {
+            if (auto lock = Lock::acquire(watching.options.state_dir, "apply", watching.clock))
+                other.emplace(std::move(*lock));
+            return other.has_value();
+        }));
+        REQUIRE(wait_until([&] { return watching.reporter.said("lock"); }));
+        const int calls = watching.clock.calls;
+        CHECK_FALSE(wait_until([&] { return watching.clock.calls > calls + 1000; }, std::chrono::seconds(1)));
+        CHECK(watching.host.has("snapshot/default/web@old"));
+    }
+    CHECK(wait_until([&] { return !watching.host.has("snapshot/default/web@old"); }));
+    watching.end();
 }
 
 TEST_CASE("a broken or empty revision is refused and the last good one stays in force") {

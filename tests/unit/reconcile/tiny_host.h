@@ -42,8 +42,8 @@ struct TinyHost {
 
 class TinyDriver final : public drivers::Driver {
 public:
-    TinyDriver(std::string name, std::set<model::ObjectKind> kinds, TinyHost& host)
-        : info_{std::move(name), "for tests", std::move(kinds)},
+    TinyDriver(std::string name, std::set<model::ObjectKind> kinds, TinyHost& host, bool waits = false)
+        : info_{std::move(name), "for tests", std::move(kinds), waits},
           host_(host),
           event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
@@ -110,7 +110,7 @@ private:
     Fd event_;
 };
 
-/// Two drivers: links and the rest of the network, containers and their storage.
+/// Three drivers: links and the rest of the network, containers and their storage, and what is waited for.
 inline reconcile::DriverSet tiny_drivers(TinyHost& host) {
     using model::ObjectKind;
     std::vector<std::unique_ptr<drivers::Driver>> drivers;
@@ -118,7 +118,10 @@ inline reconcile::DriverSet tiny_drivers(TinyHost& host) {
         "net", std::set{ObjectKind::link, ObjectKind::netns, ObjectKind::route, ObjectKind::sysctl, ObjectKind::ovs_bridge},
         host));
     drivers.push_back(std::make_unique<TinyDriver>(
-        "box", std::set{ObjectKind::pool, ObjectKind::image, ObjectKind::volume, ObjectKind::container}, host));
+        "box",
+        std::set{ObjectKind::pool, ObjectKind::image, ObjectKind::volume, ObjectKind::snapshot, ObjectKind::container},
+        host));
+    drivers.push_back(std::make_unique<TinyDriver>("wait", std::set{ObjectKind::readiness}, host, true));
     return reconcile::DriverSet(std::move(drivers));
 }
 
@@ -158,6 +161,13 @@ public:
     }
     std::size_t create_container(const std::string& name, std::vector<std::size_t> needs = {}) {
         return add(diff::Verb::create, "container/" + name, container_entry(), std::move(needs));
+    }
+
+    std::size_t wait_for(const std::string& condition, std::vector<std::size_t> needs = {}) {
+        model::Entry entry;
+        entry.object = model::Readiness{};
+        entry.owner = {"lab", "Container", "c"};
+        return add(diff::Verb::create, "readiness/" + condition, std::move(entry), std::move(needs));
     }
 
     reconcile::Plan plan{"lab", {}, {}, {}};
