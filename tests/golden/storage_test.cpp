@@ -101,6 +101,10 @@ Commands replay(Transcript& transcript, const std::vector<std::string>& missing)
     commands.grow_ext4 = [&](const std::string& device, int, std::int64_t bytes) {
         return outcome(transcript.answer(words_of({"GROW", device, std::to_string(bytes)})));
     };
+    commands.size_of_ext4 = [&](const std::string& device) -> std::optional<std::int64_t> {
+        const ProcessResult answer = transcript.answer(words_of({"EXT4", device}));
+        return answer.out.empty() ? std::nullopt : std::optional<std::int64_t>(std::stoll(answer.out));
+    };
     commands.size_file = [&, size_file](const std::string& path, std::int64_t bytes) -> Status {
         CTL_TRY(outcome(transcript.answer(words_of({"SIZE", path, std::to_string(bytes)}))));
         return size_file(path, bytes);

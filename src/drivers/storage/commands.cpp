@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <optional>
 
 #include <fmt/format.h>
 
@@ -51,19 +50,48 @@ Result<Fd> mount_file_system(const std::string& type, const std::string& source,
     return mount;
 }
 
-/// How many blocks it has, as its superblock says: the halves of the number are at 0x4 and 0x150. Nothing if it can't be
-/// read.
-std::optional<std::uint64_t> blocks_of_ext4(const std::string& device) {
-    const Fd fd(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
+struct Ext4 {
+    std::uint64_t blocks = 0;
+    std::uint64_t block_size = 0;
+    std::uint64_t group = 0;       ///< blocks of a whole group
+    std::uint64_t least_rest = 0;  ///< of fewer blocks neither mkfs nor the kernel makes a last group
+};
+
+/// As its superblock says; nothing for what is none.
+std::optional<Ext4> read_ext4(int device) {
     std::array<unsigned char, 1024> superblock{};
-    if (!fd || ::pread(fd.get(), superblock.data(), superblock.size(), 1024) != static_cast<ssize_t>(superblock.size()))
+    if (::pread(device, superblock.data(), superblock.size(), 1024) != static_cast<ssize_t>(superblock.size()))
         return std::nullopt;
-    const auto half_at = [&](std::size_t at) {
-        std::uint64_t half = 0;
-        for (std::size_t i = 4; i-- > 0;) half = half << 8 | superblock[at + i];
-        return half;
+    const auto number_at = [&](std::size_t at, std::size_t bytes) {
+        std::uint64_t number = 0;
+        for (std::size_t i = bytes; i-- > 0;) number = number << 8 | superblock[at + i];
+        return number;
     };
-    return half_at(0x150) << 32 | half_at(0x4);
+    constexpr std::uint64_t magic = 0xEF53;
+    constexpr std::uint64_t largest_shift = 6;
+    const std::uint64_t shift = number_at(0x18, 4);
+    Ext4 found;
+    found.group = number_at(0x20, 4);
+    if (number_at(0x38, 2) != magic || shift > largest_shift || found.group == 0) return std::nullopt;
+    found.block_size = std::uint64_t{1024} << shift;
+    found.blocks = number_at(0x150, 4) << 32 | number_at(0x4, 4);
+    const auto in_blocks = [&](std::uint64_t bytes) { return (bytes + found.block_size - 1) / found.block_size; };
+    const std::uint64_t inodes = in_blocks(number_at(0x28, 4) * number_at(0x58, 2));
+    const std::uint64_t descriptors = in_blocks((found.blocks / found.group + 1) * number_at(0xFE, 2));
+    // A superblock, two bitmaps, and mkfs wants 50 blocks for content.
+    found.least_rest = 1 + descriptors + number_at(0xCE, 2) + 2 + inodes + 50;
+    return found;
+}
+
+std::optional<std::int64_t> size_of_ext4(const std::string& device) {
+    const Fd fd(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
+    const auto found = fd ? read_ext4(fd.get()) : std::nullopt;
+    const off_t bytes = found ? ::lseek(fd.get(), 0, SEEK_END) : -1;
+    if (bytes < 0) return std::nullopt;
+    const std::uint64_t room = static_cast<std::uint64_t>(bytes) / found->block_size;
+    const bool is_whole =
+        room <= found->blocks || (found->blocks % found->group == 0 && room - found->blocks < found->least_rest);
+    return is_whole ? bytes : static_cast<std::int64_t>(found->blocks * found->block_size);
 }
 
 /// What resize2fs does with one that is mounted; but that program looks for it in the table of mounts, and ours may be
@@ -72,7 +100,8 @@ Status grow_ext4(const std::string& device, int directory, std::int64_t bytes) {
     struct statfs info {};
     if (::fstatfs(directory, &info) != 0) return system_error(errno, "look at the file system");
     auto blocks = static_cast<std::uint64_t>(bytes) / static_cast<std::uint64_t>(info.f_bsize);
-    if (blocks_of_ext4(device) == blocks) return ok();
+    const Fd fd(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
+    if (const auto now = fd ? read_ext4(fd.get()) : std::nullopt; now && now->blocks == blocks) return ok();
     if (::ioctl(directory, EXT4_IOC_RESIZE_FS, &blocks) != 0) return system_error(errno, "grow the file system");
     return ok();
 }
@@ -96,6 +125,7 @@ Commands host_commands() {
     return {[](const std::vector<std::string>& argv) { return run_process(argv, tool_deadline); },
             mount_file_system,
             grow_ext4,
+            size_of_ext4,
             size_file,
             [](const std::string& program) { return find_program(program).has_value(); },
             new_name};

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct Commands {
     std::function<Result<Fd>(const std::string& type, const std::string& source, const std::string& flag)> mount;
     /// Lets an ext4 that is mounted take so many bytes of its device.
     std::function<Status(const std::string& device, int directory, std::int64_t bytes)> grow_ext4;
+    /// Bytes of its device that an ext4 takes: all of them where the rest is too little for it. Nothing for no ext4.
+    std::function<std::optional<std::int64_t>(const std::string& device)> size_of_ext4;
     /// Makes a file of that size, or gives one another size; what it takes is not taken before it is written.
     std::function<Status(const std::string& path, std::int64_t bytes)> size_file;
     std::function<bool(const std::string& program)> is_installed;

@@ -290,7 +290,10 @@ Result<StoreView> LvmStore::look() const {
     for (const auto& volume : all) {
         if (!volume.is_ours) continue;
         view.ready = view.ready && volume.is_active;
-        if (volume.name != thin_pool()) view.trees.emplace(volume.name, volume.size);
+        if (volume.name == thin_pool()) continue;
+        // Nor has the file system grown with its device if the run ended between the two.
+        const auto taken = volume.is_active ? commands().size_of_ext4(device_of(volume.name)) : std::nullopt;
+        view.trees.emplace(volume.name, std::min(volume.size, taken.value_or(volume.size)));
     }
     return view;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <vector>
 
 #include <fmt/format.h>
@@ -58,7 +59,9 @@ private:
     [[nodiscard]] Result<Rows> images() const { return rows_of(rbd({"ls", "--long", "--format", "json"})); }
     /// A key of an image's metadata; empty for none.
     [[nodiscard]] Result<std::string> metadata(const std::string& image, const char* key) const;
-    /// The device an image is mapped as; empty for none.
+    /// What the pool's images are mapped as.
+    [[nodiscard]] Result<std::map<std::string, std::string>> devices() const;
+    /// The device of one; empty for none.
     [[nodiscard]] Result<std::string> device_of(const std::string& image) const;
     [[nodiscard]] Result<std::string> mapped(const std::string& image) const;
     [[nodiscard]] std::vector<std::string> features() const;
@@ -116,11 +119,18 @@ Result<std::string> RbdStore::metadata(const std::string& image, const char* key
     return Error(ErrorCode::io, fmt::format("rbd: {}", ctl::escaped(trimmed(got.err))));
 }
 
-Result<std::string> RbdStore::device_of(const std::string& image) const {
+Result<std::map<std::string, std::string>> RbdStore::devices() const {
     CTL_ASSIGN(const Rows all, rows_of({"rbd", "device", "list", "--format", "json"}));
+    std::map<std::string, std::string> found;
     for (const auto& row : all)
-        if (field_of(row, "pool") == pool() && field_of(row, "name") == image) return field_of(row, "device");
-    return std::string();
+        if (field_of(row, "pool") == pool()) found.emplace(field_of(row, "name"), field_of(row, "device"));
+    return found;
+}
+
+Result<std::string> RbdStore::device_of(const std::string& image) const {
+    CTL_ASSIGN(const auto all, devices());
+    const auto found = all.find(image);
+    return found == all.end() ? std::string() : found->second;
 }
 
 Result<std::string> RbdStore::mapped(const std::string& image) const {
@@ -198,8 +208,17 @@ Result<StoreView> RbdStore::look() const {
     view.ready = !there.empty();
     if (!view.ready) return view;
     CTL_ASSIGN(const Rows all, images());
-    for (const auto& row : all)
-        if (!is_snapshot(row)) view.trees.emplace(field_of(row, "image"), bytes_of(row, "size"));
+    if (all.empty()) return view;
+    CTL_ASSIGN(const auto mapped_as, devices());
+    for (const auto& row : all) {
+        if (is_snapshot(row)) continue;
+        const std::string image = field_of(row, "image");
+        const std::int64_t size = bytes_of(row, "size");
+        // A run that was cut short may have grown the image alone. What isn't mapped isn't mounted, which ends that too.
+        const auto device = mapped_as.find(image);
+        const auto taken = device == mapped_as.end() ? std::nullopt : commands().size_of_ext4(device->second);
+        view.trees.emplace(image, std::min(size, taken.value_or(size)));
+    }
     return view;
 }
 

@@ -7,6 +7,8 @@
 
 #include "base/file.h"
 #include "diff/restore.h"
+#include "drivers/storage/commands.h"
+#include "drivers/storage/store_source.h"
 #include "storage_world.h"
 #include "support/own_namespaces.h"
 #include "support/skip.h"
@@ -193,6 +195,46 @@ TEST_CASE("a volume in a group grows while it is in use, and never shrinks") {
     CHECK(room() > before + 120);
     CHECK(seen_volume(world, "volume/default/web").size == 400 * mebibyte);
     remove_all(world, {"volume/default/web"});
+}
+
+TEST_CASE("the growth of a volume that was cut short between its device and its file system is seen, and ended") {
+    CTL_SKIP_IF(!why_not().empty(), why_not());
+    LvmWorld world;
+    make_pool_and_image(world, lvm_pool(world));
+    world.must(Verb::create, "volume/default/web", web_volume());
+    const std::string web = world.volume_path("web") + "/rootfs";
+    const std::string link = fs::read_symlink(world.volume_path("web") + "/data").native();
+    sh(fmt::format("lvextend --quiet --size {}b -- {}/{}", 400 * mebibyte, group, link));
+    CHECK(seen_volume(world, "volume/default/web") == web_volume());
+    if (can_grow()) {
+        const auto room = [&] { return std::stoi(sh("df --output=size -m " + web + " | tail -n1")); };
+        const int before = room();
+        world.must(Verb::update, "volume/default/web", sized(web_volume(), 400));
+        CHECK(room() > before + 200);
+        CHECK(seen_volume(world, "volume/default/web").size == 400 * mebibyte);
+    }
+    remove_all(world, {"volume/default/web"});
+}
+
+TEST_CASE("an ext4 takes all of its device, or what it had before that grew") {
+    const StorageWorld world;
+    const auto commands = drivers::storage::host_commands();
+    const std::string file = world.dir() + "/device";
+    // The last of some of these groups would be too small to be made.
+    for (const int megabytes : {128, 132, 136, 140, 256, 260, 264, 268, 400, 2052}) {
+        CAPTURE(megabytes);
+        const std::int64_t bytes = megabytes * mebibyte;
+        fs::remove(file);
+        REQUIRE(commands.size_file(file, bytes).has_value());
+        CHECK_FALSE(commands.size_of_ext4(file).has_value());
+        REQUIRE(run_tool(commands, drivers::storage::mkfs_ext4(file)).has_value());
+        CHECK(commands.size_of_ext4(file) == bytes);
+        REQUIRE(commands.size_file(file, bytes + 32 * mebibyte).has_value());
+        const auto left = commands.size_of_ext4(file);
+        REQUIRE(left.has_value());
+        CHECK(*left <= bytes);
+        CHECK(*left > bytes - 16 * mebibyte);
+    }
 }
 
 TEST_CASE("a volume in a group that would shrink is refused before anything is done") {
