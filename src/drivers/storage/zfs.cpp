@@ -27,6 +27,7 @@ struct Dataset {
     std::string deleted;  ///< ctl:deleted
     std::string origin;   ///< snapshot it is a clone of
     std::int64_t quota = 0;
+    std::int64_t growing_from = 0;  ///< ctl:growing, 0 for none: bytes its file had before a growth that has not ended
 };
 
 using Datasets = std::vector<Dataset>;
@@ -83,17 +84,21 @@ const Dataset* child_of(const std::string& name, const Datasets& all) {
     return found == all.end() ? nullptr : &*found;
 }
 
+std::int64_t number_in(std::string_view text) {
+    std::int64_t number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return number;
+}
+
 Result<Datasets> ZfsStore::datasets() const {
     CTL_ASSIGN(const std::string printed, output_of(commands(), {"zfs", "list", "-H", "-p", "-t", "filesystem", "-o",
-                                                                 "name,ctl:store,ctl:volume,ctl:deleted,origin,quota"}));
+                                                                 "name,ctl:store,ctl:volume,ctl:deleted,origin,quota,ctl:growing"}));
     Datasets all;
     for (const auto line : split(printed, '\n')) {
         const auto words = split(line, '\t');
-        if (words.size() != 6) continue;
-        Dataset one{std::string(words[0]), std::string(words[1]), std::string(words[2]), std::string(words[3]),
-                    std::string(words[4])};
-        std::from_chars(words[5].data(), words[5].data() + words[5].size(), one.quota);
-        all.push_back(std::move(one));
+        if (words.size() != 7) continue;
+        all.push_back({std::string(words[0]), std::string(words[1]), std::string(words[2]), std::string(words[3]),
+                       std::string(words[4]), number_in(words[5]), number_in(words[6])});
     }
     return all;
 }
@@ -169,9 +174,12 @@ Status ZfsStore::open(std::optional<std::int64_t> size) const {
         return Error(ErrorCode::conflict, fmt::format("{} is not ours", ctl::quoted(root())));
     if (there->store != record().pool) CTL_TRY(run({"zfs", "set", "ctl:store=" + record().pool, "--", root()}));
     const auto now = size_of_file(record().source);
-    if (!size || !now || *size <= *now) return ok();
-    CTL_TRY(commands().size_file(record().source, *size));
-    return run({"zpool", "online", "-e", "--", root(), record().source});
+    if (!size || !now || (*size <= *now && there->growing_from == 0)) return ok();
+    // The size of the file alone won't tell a run that comes after this one was cut short.
+    if (there->growing_from == 0) CTL_TRY(run({"zfs", "set", fmt::format("ctl:growing={}", *now), "--", root()}));
+    if (*size > *now) CTL_TRY(commands().size_file(record().source, *size));
+    CTL_TRY(run({"zpool", "online", "-e", "--", root(), record().source}));
+    return run({"zfs", "inherit", "ctl:growing", "--", root()});
 }
 
 Status ZfsStore::remove() const {
@@ -195,7 +203,9 @@ Result<StoreView> ZfsStore::look() const {
     view.size = size_of_file(record().source);
     if (!commands().is_installed("zfs")) return view;
     CTL_ASSIGN(const Datasets all, datasets());
-    view.ready = find(all, root()) != nullptr;
+    const Dataset* there = find(all, root());
+    view.ready = there != nullptr;
+    if (view.size && there != nullptr && there->growing_from != 0) view.size = std::min(*view.size, there->growing_from);
     const std::string prefix = root() + "/";
     for (const auto& one : all)
         if (one.name.starts_with(prefix) && is_ours(one) && one.quota != 0)
