@@ -55,12 +55,15 @@ private:
     [[nodiscard]] std::string root() const {
         return record().option("zfs.pool_name", record().has_path() ? record().pool : record().source);
     }
+    [[nodiscard]] std::string folder() const { return std::filesystem::path(record().source).parent_path().native(); }
     [[nodiscard]] std::string path_of(const std::string& volume) const { return root() + "/" + volume; }
     [[nodiscard]] std::string mark() const { return "ctl:volume=" + record().pool; }
     [[nodiscard]] bool is_ours(const Dataset& dataset) const { return dataset.volume == record().pool; }
     [[nodiscard]] Result<Datasets> datasets() const;
-    /// The same, with the zpool brought back after a reboot.
+    /// The same, with the zpool brought back after a reboot unless it was destroyed.
     [[nodiscard]] Result<Datasets> reopened() const;
+    /// True when the source is there and holds no zpool any more.
+    [[nodiscard]] Result<bool> is_destroyed() const;
     [[nodiscard]] Status check_named(const Datasets& all) const;
     [[nodiscard]] Status make_root() const;
     [[nodiscard]] Status destroy(const Dataset& dataset, const Datasets& all) const;
@@ -146,11 +149,24 @@ Result<StoreRecord> ZfsStore::begin() const {
     return begun;
 }
 
+Result<bool> ZfsStore::is_destroyed() const {
+    CTL_ASSIGN(const std::string held, signature_on(commands(), record().source));
+    if (held.empty()) return true;
+    // What is destroyed keeps its labels. How the tool ends is no answer: it differs where there is nothing to list.
+    const bool is_file = kind_of_source(record().source) == SourceKind::file;
+    CTL_ASSIGN(const ProcessResult listed,
+               commands().run({"zpool", "import", "-D", "-d", is_file ? record().source : folder()}));
+    const auto lines = split(listed.out, '\n');
+    return std::any_of(lines.begin(), lines.end(), [&](const auto line) { return trimmed(line) == "pool: " + root(); });
+}
+
 Result<Datasets> ZfsStore::reopened() const {
     CTL_ASSIGN(Datasets all, datasets());
     if (find(all, root()) != nullptr || !record().has_path() || !record().ready || is_lost(record())) return all;
-    const std::string folder = std::filesystem::path(record().source).parent_path().native();
-    CTL_TRY(run({"zpool", "import", "-N", "-d", folder, "--", root()}));
+    if (auto imported = run({"zpool", "import", "-N", "-d", folder(), "--", root()}); !imported) {
+        CTL_ASSIGN(const bool is_gone, is_destroyed());
+        if (!is_gone) return std::move(imported).error();
+    }
     return datasets();
 }
 
