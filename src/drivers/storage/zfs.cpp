@@ -67,6 +67,8 @@ private:
     [[nodiscard]] Status check_named(const Datasets& all) const;
     [[nodiscard]] Status make_root() const;
     [[nodiscard]] Status destroy(const Dataset& dataset, const Datasets& all) const;
+    /// The snapshot a volume was made from, or was about to be: it stays where clone() was cut short.
+    [[nodiscard]] Status destroy_origin(const std::string& volume) const;
     [[nodiscard]] Status run(const std::vector<std::string>& argv) const { return run_tool(commands(), argv); }
 };
 
@@ -94,8 +96,9 @@ std::int64_t number_in(std::string_view text) {
 }
 
 Result<Datasets> ZfsStore::datasets() const {
-    CTL_ASSIGN(const std::string printed, output_of(commands(), {"zfs", "list", "-H", "-p", "-t", "filesystem", "-o",
-                                                                 "name,ctl:store,ctl:volume,ctl:deleted,origin,quota,ctl:growing"}));
+    CTL_ASSIGN(const std::string printed,
+               output_of(commands(), {"zfs", "list", "-H", "-p", "-t", "filesystem", "-o",
+                                      "name,ctl:store,ctl:volume,ctl:deleted,origin,quota,ctl:growing"}));
     Datasets all;
     for (const auto line : split(printed, '\n')) {
         const auto words = split(line, '\t');
@@ -252,11 +255,23 @@ Status ZfsStore::destroy(const Dataset& dataset, const Datasets& all) const {
     return run({"zfs", "destroy", "-r", "--", dataset.name});
 }
 
+Status ZfsStore::destroy_origin(const std::string& volume) const {
+    CTL_ASSIGN(const std::string printed,
+               output_of(commands(), {"zfs", "list", "-H", "-t", "snapshot", "-o", "name,ctl:volume", "-r", "--", root()}));
+    for (const auto line : split(printed, '\n')) {
+        const auto words = split(line, '\t');
+        if (words.size() != 2 || !words[0].ends_with("@" + volume) || words[1] != record().pool) continue;
+        CTL_TRY(run({"zfs", "destroy", "-d", "--", std::string(words[0])}));
+    }
+    return ok();
+}
+
 Status ZfsStore::remove(const std::string& volume) const {
     CTL_ASSIGN(Datasets all, reopened());
     const Dataset* there = find(all, path_of(volume));
-    if (there == nullptr) return ok();
+    if (there == nullptr) return find(all, root()) == nullptr ? ok() : destroy_origin(volume);
     CTL_TRY(destroy(*there, all));
+    CTL_TRY(destroy_origin(volume));
     // What was kept for its clones goes after the last of them, and so on.
     std::string origin = there->origin;
     while (!has_clones(*there, all) && origin.find('@') != std::string::npos) {
