@@ -161,7 +161,7 @@ Status LvmStore::check_unused(const Group& there) const {
     if (there.exists && !there.is_ours)
         return Error(ErrorCode::conflict, fmt::format("there is a volume group {} already", ctl::quoted(group())))
             .hint("name it as source, or choose another lvm.vg_name");
-    return there.exists ? ok() : check_source(record(), commands());
+    return there.exists ? ok() : check_source(record(), commands(), "LVM2_member");
 }
 
 Status LvmStore::check(std::optional<std::int64_t> size) const {

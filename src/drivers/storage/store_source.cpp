@@ -37,7 +37,7 @@ Status wipe_signatures(const Commands& commands, const std::string& source) {
     return run_tool(commands, {"wipefs", "--all", "--quiet", "--", source});
 }
 
-Status check_source(const StoreRecord& record, const Commands& commands) {
+Status check_source(const StoreRecord& record, const Commands& commands, std::string_view own) {
     const SourceKind kind = kind_of_source(record.source);
     if (kind == SourceKind::other)
         return Error(ErrorCode::invalid, fmt::format("{} is no file and no block device", ctl::quoted(record.source)));
@@ -47,7 +47,7 @@ Status check_source(const StoreRecord& record, const Commands& commands) {
     }
     if (record.wiped) return ok();
     CTL_ASSIGN(const std::string held, signature_on(commands, record.source));
-    if (held.empty()) return ok();
+    if (held.empty() || (record.made_file && held == own)) return ok();
     return Error(ErrorCode::conflict, fmt::format("{} holds something already: {}", ctl::quoted(record.source), held))
         .hint("set source.wipe: true to lose it");
 }

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -23,9 +24,9 @@ enum class SourceKind { missing, file, device, other };
 /// Overwrites all signatures.
 [[nodiscard]] Status wipe_signatures(const Commands& commands, const std::string& source);
 
-/// Checks that a store can be made there. Errors: conflict for what holds something and isn't to be wiped, not_found for a
-/// device that isn't there.
-[[nodiscard]] Status check_source(const StoreRecord& record, const Commands& commands);
+/// Checks that a store can be made there. `own`: the signature of what an interrupted run has begun to make in a file of
+/// ours. Errors: conflict for what holds something else and isn't to be wiped, not_found for a device that isn't there.
+[[nodiscard]] Status check_source(const StoreRecord& record, const Commands& commands, std::string_view own);
 /// True when the file or device of a store is gone.
 [[nodiscard]] bool is_lost(const StoreRecord& record);
 [[nodiscard]] Error lost_error(const StoreRecord& record);

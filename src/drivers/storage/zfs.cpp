@@ -138,7 +138,7 @@ Status ZfsStore::check(std::optional<std::int64_t> size) const {
     CTL_ASSIGN(const Datasets all, datasets());
     if (!record().has_path()) return check_named(all);
     const Dataset* there = find(all, root());
-    if (there == nullptr) return check_source(record(), commands());
+    if (there == nullptr) return check_source(record(), commands(), "zfs_member");
     if (there->store == record().pool) return ok();
     return Error(ErrorCode::conflict, fmt::format("there is a zpool {} already", ctl::quoted(root())))
         .hint("name it as source, or choose another zfs.pool_name");
@@ -179,7 +179,8 @@ Status ZfsStore::make_root() const {
         return Error(ErrorCode::not_found, fmt::format("{} is gone from zfs", ctl::quoted(root())))
             .hint("bring it back; or, if its data is lost, delete the pool");
     if (!record().has_path()) return run({"zfs", "create", "-o", "mountpoint=none", "-o", store, "--", root()});
-    if (record().wiped) CTL_TRY(wipe_signatures(commands(), record().source));
+    // A file of ours may have what an interrupted run has left of a zpool.
+    if (record().wiped || record().made_file) CTL_TRY(wipe_signatures(commands(), record().source));
     return run({"zpool", "create", "-m", "none", "-O", "compression=on", "-O", store, "--", root(), record().source});
 }
 
