@@ -20,6 +20,7 @@ namespace {
 using Rows = std::vector<ReportRow>;
 
 constexpr const char* pool_key = "ctl.pool";
+constexpr const char* owner_field = "application_metadata.rbd.ctl_pool";
 constexpr const char* deleted_key = "ctl.deleted";
 /// What `rbd image-meta get` ends with where there is no such key.
 constexpr int no_such_key = 2;
@@ -64,6 +65,8 @@ private:
     /// The device of one; empty for none.
     [[nodiscard]] Result<std::string> device_of(const std::string& image) const;
     [[nodiscard]] Result<std::string> mapped(const std::string& image) const;
+    /// Whether an OSD pool that an interrupted run was to make is its own: marked, or as empty as a new one.
+    [[nodiscard]] Result<bool> is_own(const ReportRow& there) const;
     [[nodiscard]] std::vector<std::string> features() const;
     [[nodiscard]] Status remove_snapshot(const ReportRow& snapshot) const;
     [[nodiscard]] Status remove_image(const ReportRow& image, const Rows& all) const;
@@ -164,17 +167,31 @@ Status RbdStore::check(std::optional<std::int64_t>) const {
         return Error(ErrorCode::invalid, "ceph.rbd.features is no list of features").hint("write layering");
     if (record().ready) return ok();
     CTL_ASSIGN(const ReportRow there, find_pool());
-    const std::string owner = field_of(there, "application_metadata.rbd.ctl_pool");
+    const std::string owner = field_of(there, owner_field);
     if (owner.empty() || owner == record().pool || record().option("ceph.osd.force_reuse", "false") == "true") return ok();
     return Error(ErrorCode::conflict,
                  fmt::format("OSD pool {} is that of a pool {}", ctl::quoted(pool()), ctl::quoted(owner)))
         .hint("choose another ceph.osd.pool_name");
 }
 
+Result<bool> RbdStore::is_own(const ReportRow& there) const {
+    if (field_of(there, owner_field) == record().pool) return true;
+    constexpr std::string_view applications = "application_metadata.";
+    const auto first = there.lower_bound(applications);
+    if (first != there.end() && first->first.starts_with(applications)) return false;
+    CTL_ASSIGN(const Rows all, images());
+    return all.empty();
+}
+
 Result<StoreRecord> RbdStore::begin() const {
     StoreRecord begun = record();
     CTL_ASSIGN(const ReportRow there, find_pool());
-    begun.made_store = begun.made_store || there.empty();
+    if (there.empty()) {
+        begun.made_store = true;
+    } else if (begun.made_store) {
+        // Somebody else may have made one of that name since then.
+        CTL_ASSIGN(begun.made_store, is_own(there));
+    }
     return begun;
 }
 
@@ -184,15 +201,17 @@ Status RbdStore::open(std::optional<std::int64_t>) const {
         return Error(ErrorCode::not_found, fmt::format("OSD pool {} is gone", ctl::quoted(pool())))
             .hint("bring it back; or, if its data is lost, delete the pool");
     if (there.empty()) CTL_TRY(run(ceph({"osd", "pool", "create", pool(), record().option("ceph.osd.pg_num", "32")})));
-    if (!record().made_store || field_of(there, "application_metadata.rbd.ctl_pool") == record().pool) return ok();
-    CTL_TRY(run(rbd({"pool", "init"})));
-    return run(ceph({"osd", "pool", "application", "set", pool(), "rbd", "ctl_pool", record().pool}));
+    if (!record().made_store || record().ready) return ok();
+    // The mark first: what has an application and no mark is somebody else's.
+    CTL_TRY(run(ceph({"osd", "pool", "application", "enable", pool(), "rbd"})));
+    CTL_TRY(run(ceph({"osd", "pool", "application", "set", pool(), "rbd", "ctl_pool", record().pool})));
+    return run(rbd({"pool", "init"}));
 }
 
 Status RbdStore::remove() const {
     if (!record().made_store) return ok();
     CTL_ASSIGN(const ReportRow there, find_pool());
-    if (field_of(there, "application_metadata.rbd.ctl_pool") != record().pool) return ok();
+    if (field_of(there, owner_field) != record().pool) return ok();
     CTL_ASSIGN(const Rows all, images());
     if (!all.empty())
         return Error(ErrorCode::conflict, fmt::format("OSD pool {} still has image {}", ctl::quoted(pool()),

@@ -17,8 +17,10 @@ void add_fields(const rapidjson::Value& object, const std::string& prefix, Repor
     if (depth > most_depth) return;
     for (const auto& [name, value] : object.GetObject()) {
         const std::string key = prefix + name.GetString();
-        if (value.IsObject()) add_fields(value, key + ".", row, depth + 1);
-        else if (value.IsString()) row[key] = value.GetString();
+        if (value.IsObject()) {
+            row[key] = "";
+            add_fields(value, key + ".", row, depth + 1);
+        } else if (value.IsString()) row[key] = value.GetString();
         else if (value.IsInt64()) row[key] = std::to_string(value.GetInt64());
         else if (value.IsBool()) row[key] = value.GetBool() ? "true" : "false";
     }
