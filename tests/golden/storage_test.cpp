@@ -13,6 +13,8 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "base/tree.h"
+#include "drivers/storage/store_backend.h"
 #include "drivers/storage/store_pool.h"
 #include "drivers/storage/tree_store.h"
 
@@ -217,4 +219,43 @@ TEST_CASE("the tools of storage pools are told what the transcripts say, and und
         CHECK(result == *expected);
     }
     CHECK_FALSE_MESSAGE(is_accepting, "the results were rewritten: look at them and run again without CTL_ACCEPT");
+}
+
+TEST_CASE("a volume that is deleted while its group is away is removed when that is back") {
+    std::string dir = "/tmp/ctl-golden-XXXXXX";
+    REQUIRE(::mkdtemp(dir.data()) != nullptr);
+    bool is_away = true;
+    std::vector<std::string> removed;
+    Commands commands = host_commands();
+    commands.run = [&](const std::vector<std::string>& argv) -> Result<ProcessResult> {
+        const bool has_rows = !is_away && removed.empty();
+        if (argv.front() == "vgs")
+            return ProcessResult{0, is_away ? "" : R"({"report": [{"vg": [{"vg_name":"fast", "vg_tags":""}]}]})", ""};
+        if (argv.front() == "lvs")
+            return ProcessResult{
+                0,
+                has_rows ? R"({"report": [{"lv": [{"vg_name":"fast", "lv_name":"ctl_a", "lv_tags":"ctl:pool/fast"}]}]})"
+                         : "",
+                ""};
+        removed.push_back(words_of(argv));
+        return ProcessResult{};
+    };
+    const auto record = parse_store_record("pool=fast\ndriver=lvm\nsource=fast\noption.lvm.vg_name=fast\nready=yes\n");
+    const auto backend = make_store_backend(make_store(*record, commands).value(), dir);
+    const Fd pool = open_directory(dir).value();
+    fs::create_symlink("ctl_a", dir + "/data");
+    const auto left = [&] { return fs::is_symlink(fmt::format("{}/{}/ctl_a", dir, leftovers_name)); };
+
+    REQUIRE(backend->remove_tree(pool.get(), "data").has_value());
+    CHECK_FALSE(fs::is_symlink(dir + "/data"));
+    CHECK(left());
+    backend->tidy(pool.get());
+    CHECK(left());
+    CHECK(removed.empty());
+
+    is_away = false;
+    backend->tidy(pool.get());
+    CHECK(removed == std::vector<std::string>{"lvremove --quiet --yes -- fast/ctl_a"});
+    CHECK(fs::is_empty(dir));
+    fs::remove_all(dir);
 }

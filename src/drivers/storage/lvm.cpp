@@ -317,7 +317,7 @@ Status LvmStore::clone(const std::string& from, const std::string& volume) const
 
 Status LvmStore::remove(const std::string& volume) const {
     CTL_ASSIGN(const Group there, reopened_group());
-    if (!there.exists) return ok();
+    if (!there.exists) return Error(ErrorCode::not_found, fmt::format("volume group {} is away", ctl::quoted(group())));
     CTL_ASSIGN(const auto all, volumes());
     const auto found = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.name == volume; });
     if (found == all.end()) return ok();

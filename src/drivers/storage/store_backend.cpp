@@ -29,7 +29,8 @@ std::string link_text(int parent, const std::string& name) {
 
 class StoreBackend final : public Backend {
 public:
-    explicit StoreBackend(std::unique_ptr<TreeStore> store) : store_(std::move(store)) {}
+    StoreBackend(std::unique_ptr<TreeStore> store, std::string directory)
+        : store_(std::move(store)), directory_(std::move(directory)) {}
 
     Status check_host() const override { return store_->check_host(); }
     Status check_directory(const std::string&) const override { return ok(); }
@@ -75,8 +76,21 @@ public:
 
     Status remove_tree(int parent, const std::string& name) const override {
         const std::string volume = link_text(parent, name);
-        if (is_plain_name(volume)) CTL_TRY(store_->remove(volume));
-        return ctl::remove_tree(parent, name);
+        if (!is_plain_name(volume)) return ctl::remove_tree(parent, name);
+        const Status removed = store_->remove(volume);
+        if (removed) return ctl::remove_tree(parent, name);
+        return removed.error().code() == ErrorCode::not_found ? leave(parent, name, volume) : removed;
+    }
+
+    /// What fails is tried again by the next change.
+    void tidy(int pool) const override {
+        const auto directory = open_beneath(pool, leftovers_name, O_RDONLY | O_DIRECTORY);
+        if (!directory) return;
+        const auto volumes = directory_names(directory->get());
+        if (!volumes) return;
+        for (const auto& volume : *volumes)
+            if (store_->remove(volume)) ::unlinkat(directory->get(), volume.c_str(), 0);
+        ::unlinkat(pool, leftovers_name, AT_REMOVEDIR);
     }
 
     Status limit_tree(const Tree& tree, std::int64_t bytes) const override {
@@ -111,6 +125,15 @@ private:
         return Error(ErrorCode::not_found, fmt::format("{} is no volume's", ctl::quoted(name)));
     }
 
+    [[nodiscard]] Status leave(int parent, const std::string& name, const std::string& volume) const {
+        const std::string leftovers = fmt::format("{}/{}", directory_, leftovers_name);
+        if (::mkdir(leftovers.c_str(), 0700) != 0 && errno != EEXIST)
+            return system_error(errno, fmt::format("make directory {}", ctl::quoted(leftovers)));
+        if (::renameat(parent, name.c_str(), AT_FDCWD, fmt::format("{}/{}", leftovers, volume).c_str()) != 0)
+            return system_error(errno, fmt::format("move {} aside", ctl::quoted(name)));
+        return ok();
+    }
+
     /// A link that is on the disk before its volume is.
     Result<std::string> link_new(int parent, const std::string& name) const {
         CTL_ASSIGN(std::string volume, store_->commands().new_name());
@@ -121,12 +144,13 @@ private:
     }
 
     std::unique_ptr<TreeStore> store_;
+    std::string directory_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_store_backend(std::unique_ptr<TreeStore> store) {
-    return std::make_unique<StoreBackend>(std::move(store));
+std::unique_ptr<Backend> make_store_backend(std::unique_ptr<TreeStore> store, std::string directory) {
+    return std::make_unique<StoreBackend>(std::move(store), std::move(directory));
 }
 
 std::string StoreRecord::option(const std::string& key, std::string_view otherwise) const {

@@ -11,7 +11,9 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "base/tree.h"
 #include "drivers/storage/lvm.h"
+#include "drivers/storage/pool_place.h"
 #include "drivers/storage/rbd.h"
 #include "drivers/storage/store_backend.h"
 #include "drivers/storage/zfs.h"
@@ -31,7 +33,7 @@ constexpr std::array<std::pair<std::string_view, bool StoreRecord::*>, 4> flags{
                                                                                  {"ready", &StoreRecord::ready}}};
 
 std::string record_path(const std::string& state_dir, const std::string& name) {
-    return fmt::format("{}/pools/{}/{}", state_dir, name, store_record_name);
+    return fmt::format("{}/{}", place_of(state_dir, name), store_record_name);
 }
 
 Result<StoreRecord> read_record(const std::string& state_dir, const std::string& name) {
@@ -155,6 +157,8 @@ Status remove_store(const std::string& state_dir, const std::string& name) {
     if (!record) return record.error().code() == ErrorCode::not_found ? ok() : Status(record.error());
     CTL_ASSIGN(const auto store, make_store(*record, host_commands()));
     CTL_TRY(store->remove());
+    CTL_ASSIGN(const Fd directory, open_directory(place_of(state_dir, name)));
+    CTL_TRY(remove_tree(directory.get(), leftovers_name));
     if (::unlink(record_path(state_dir, name).c_str()) != 0)
         return system_error(errno, fmt::format("delete the record of pool {}", ctl::quoted(name)));
     ::rmdir((state_dir + "/disks").c_str());
@@ -166,10 +170,11 @@ Result<const Backend*> store_backend(const std::string& state_dir, const std::st
     static std::map<std::string, std::unique_ptr<Backend>> known;
     CTL_ASSIGN(StoreRecord record, read_record(state_dir, name));
     const std::lock_guard lock(mutex);
-    auto& backend = known[to_text(record)];
+    const std::string directory = place_of(state_dir, name);
+    auto& backend = known[directory + "\n" + to_text(record)];
     if (!backend) {
         CTL_ASSIGN(auto store, make_store(std::move(record), host_commands()));
-        backend = make_store_backend(std::move(store));
+        backend = make_store_backend(std::move(store), directory);
     }
     return backend.get();
 }

@@ -9,8 +9,9 @@
 
 // A pool whose trees are in a store: STATE_DIR/pools/NAME is a directory of ours, with
 //
-//   .ctl-store      what the store is: see StoreRecord
-//   containers/ …   as every pool has them, with a link in the place of each tree (store_backend.h)
+//   .ctl-store       what the store is: see StoreRecord
+//   .ctl-leftovers/  links of volumes that were deleted while the store was away
+//   containers/ …    as every pool has them, with a link in the place of each tree (store_backend.h)
 
 namespace ctl::drivers::storage {
 

@@ -63,7 +63,8 @@ public:
     /// An empty one. `size`: bytes of its device, 0 for the least; without meaning where trees have no sizes.
     [[nodiscard]] virtual Status make(const std::string& volume, std::int64_t size) const = 0;
     [[nodiscard]] virtual Status clone(const std::string& from, const std::string& volume) const = 0;
-    /// Nothing there is success. Errors: conflict when it doesn't carry the pool's mark, or is in use.
+    /// Nothing there is success. Errors: not_found when the store itself isn't there, so that it may still have the volume;
+    /// conflict when it doesn't carry the pool's mark, or is in use.
     [[nodiscard]] virtual Status remove(const std::string& volume) const = 0;
     /// `directory` is its top, mounted. 0 bytes take the limit away.
     [[nodiscard]] virtual Status resize(const std::string& volume, int directory, std::int64_t bytes) const = 0;

@@ -269,8 +269,10 @@ Status ZfsStore::destroy_origin(const std::string& volume) const {
 
 Status ZfsStore::remove(const std::string& volume) const {
     CTL_ASSIGN(Datasets all, reopened());
+    if (find(all, root()) == nullptr)
+        return Error(ErrorCode::not_found, fmt::format("{} is away from zfs", ctl::quoted(root())));
     const Dataset* there = find(all, path_of(volume));
-    if (there == nullptr) return find(all, root()) == nullptr ? ok() : destroy_origin(volume);
+    if (there == nullptr) return destroy_origin(volume);
     CTL_TRY(destroy(*there, all));
     CTL_TRY(destroy_origin(volume));
     // What was kept for its clones goes after the last of them, and so on.
