@@ -80,14 +80,14 @@ bool has_containers(const std::string& directory) {
 }
 
 /// What stands in a directory that is to become a pool and can't be left there; empty for nothing. A new file system has a
-/// lost+found, an interrupted run leaves its half-written mark.
+/// lost+found, an interrupted run leaves its half-written mark or record.
 Result<std::string> first_stranger(const std::string& directory) {
     const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd && errno == ENOENT) return std::string();
     if (!fd) return system_error(errno, fmt::format("open directory {}", ctl::quoted(directory)));
     CTL_ASSIGN(const auto names, directory_names(fd.get()));
     for (const auto& name : names)
-        if (name != "lost+found" && name != path_aside(pool_mark_name)) return name;
+        if (name != "lost+found" && name != path_aside(pool_mark_name) && name != path_aside(store_record_name)) return name;
     return std::string();
 }
 
@@ -151,6 +151,7 @@ Status remove_beside(const std::string& source) {
 
 /// The directory goes with its mark; where others have put files into it, or mounted something on it, only the mark goes.
 Status drop_source(const std::string& source, const PoolMark& mark) {
+    CTL_TRY(unlink_if_there(path_aside(mark_path(source)).native()));
     if (mark.made) {
         CTL_ASSIGN(const Fd directory, open_directory(source));
         CTL_ASSIGN(const auto names, directory_names(directory.get()));
@@ -327,9 +328,8 @@ Status create_pool(const std::string& state_dir, const model::Entry& wanted, con
     CTL_TRY(make_directories(state_dir + "/pools"));
     if (is_store_driver(mark.driver)) {
         if (source_at(place).empty()) CTL_TRY(make_source(place, {mark.mark, true, mark.driver, mark.trash}));
-        CTL_TRY(check_unclaimed(place, name, wanted.owner));
-        CTL_TRY(open_store(state_dir, pool, name));
-        return settle_directory(place, name, wanted.owner, mark);
+        CTL_TRY(settle_directory(place, name, wanted.owner, mark));
+        return open_store(state_dir, pool, name);
     }
     CTL_TRY(check_source(pool));
     CTL_ASSIGN(const Backend* backend, find_backend(driver_of(pool)));

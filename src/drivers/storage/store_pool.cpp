@@ -153,6 +153,9 @@ bool is_store_ready(const std::string& state_dir, const std::string& name) {
 }
 
 Status remove_store(const std::string& state_dir, const std::string& name) {
+    // What an interrupted run was writing.
+    if (::unlink(path_aside(record_path(state_dir, name)).c_str()) != 0 && errno != ENOENT)
+        return system_error(errno, fmt::format("delete the half-written record of pool {}", ctl::quoted(name)));
     const auto record = read_record(state_dir, name);
     if (!record) return record.error().code() == ErrorCode::not_found ? ok() : Status(record.error());
     CTL_ASSIGN(const auto store, make_store(*record, host_commands()));

@@ -158,6 +158,25 @@ TEST_CASE("a volume group in a file is made, seen, grown, and removed without a 
     remove_all(world, {});
 }
 
+TEST_CASE("a half-written record keeps no pool from being made, nor its directory from going") {
+    CTL_SKIP_IF(!why_not().empty(), why_not());
+    LvmWorld world;
+    const std::string place = world.state() + "/pools/default";
+    const auto leave_behind = [&] {
+        for (const auto* name : {".ctl-store", ".ctl-pool"})
+            sh(fmt::format("mkdir -p {} && touch {}", place, path_aside(place + "/" + name).native()));
+    };
+    leave_behind();
+    world.must(Verb::create, "pool/default", lvm_pool(world));
+    world.must(Verb::remove, "pool/default", Pool{});
+    // The directory was there before.
+    CHECK(fs::remove(place));
+
+    world.must(Verb::create, "pool/default", lvm_pool(world));
+    leave_behind();
+    remove_all(world, {});
+}
+
 TEST_CASE("containers on a thin pool are clones of one image, each with its ids and size") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     LvmWorld world;
