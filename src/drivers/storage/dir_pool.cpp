@@ -198,12 +198,11 @@ Status settle_directory(const std::string& directory, const std::string& name, c
 }
 
 /// A pool of ours whose trees are in a store.
-Result<model::Entry> observe_store_pool(const std::string& state_dir, const std::string& name, const PoolMark& mark) {
+model::Entry observe_store_pool(const std::string& state_dir, const std::string& name, const PoolMark& mark) {
     model::Entry entry;
     auto pool = observe_store(state_dir, name);
-    if (!pool && pool.error().code() != ErrorCode::not_found) return std::move(pool).error();
     if (!pool) {
-        // An interrupted run had not begun with the store.
+        // An interrupted run had not begun with the store; or its record is damaged, which any change there tells.
         pool = model::Pool{};
         pool->driver = mark.driver;
         pool->mounted = false;
@@ -246,10 +245,12 @@ std::string custom_dir(const std::string& state_dir, const std::string& pool) {
     return place_of(state_dir, pool) + "/custom";
 }
 
-Result<model::HostState> observe_pools(const std::string& state_dir) {
+Result<model::HostState> observe_pools(const std::string& state_dir, const std::optional<std::set<std::string>>& only) {
     model::HostState state;
+    const auto is_wanted = [&](const std::string& name) { return !only || only->contains(name); };
     CTL_ASSIGN(const auto disks, disk_names(state_dir));
     for (const auto& name : disks) {
+        if (!is_wanted(name)) continue;
         auto entry = observe_disk(state_dir, name);
         // A record that can't be read is nobody's: what it stood for is not touched.
         if (!entry) state[pool_id(name)].object = model::Pool{};
@@ -260,12 +261,11 @@ Result<model::HostState> observe_pools(const std::string& state_dir) {
     if (!directory) return system_error(errno, fmt::format("open directory {}", ctl::quoted(state_dir + "/pools")));
     CTL_ASSIGN(const auto names, directory_names(directory.get()));
     for (const auto& name : names) {
-        if (!is_plain_name(name) || state.contains(pool_id(name))) continue;
+        if (!is_plain_name(name) || !is_wanted(name) || state.contains(pool_id(name))) continue;
         const std::string source = source_at(place_of(state_dir, name));
         if (source.empty()) continue;
         if (const auto mark = read_pool_mark(source); mark && is_store_driver(mark->driver)) {
-            CTL_ASSIGN(model::Entry entry, observe_store_pool(state_dir, name, *mark));
-            state.emplace(pool_id(name), std::move(entry));
+            state.emplace(pool_id(name), observe_store_pool(state_dir, name, *mark));
             continue;
         }
         model::Entry entry;

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,8 +20,9 @@ namespace ctl::drivers::storage {
 /// The pool's custom volumes: STATE_DIR/pools/NAME/custom.
 [[nodiscard]] std::string custom_dir(const std::string& state_dir, const std::string& pool);
 
-/// All pools, and directories in their place that are not ours.
-[[nodiscard]] Result<model::HostState> observe_pools(const std::string& state_dir);
+/// All pools, or only those of these names, and directories in their place that are not ours.
+[[nodiscard]] Result<model::HostState> observe_pools(const std::string& state_dir,
+                                                     const std::optional<std::set<std::string>>& only);
 
 /// Makes the directory or disk, its mark and the link to it as far as they are missing; mounts a disk. Errors: conflict when
 /// the directory keeps containers of somebody else or belongs to another pool.

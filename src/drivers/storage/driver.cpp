@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -71,7 +72,12 @@ const model::ResourceRef& owner_of(const Change& change) {
 }
 
 Result<model::HostState> StorageDriver::observe(const Interest& interest, std::stop_token) {
-    CTL_ASSIGN(model::HostState found, storage::observe_pools(state_dir_));
+    std::optional<std::set<std::string>> only;
+    if (!interest.all) {
+        only.emplace();
+        for (const auto& id : interest.ids) only->insert(pool_of(id));
+    }
+    CTL_ASSIGN(model::HostState found, storage::observe_pools(state_dir_, only));
     std::set<std::string> pools;
     for (const auto& [id, entry] : found) pools.insert(id.name);
     if (!interest.all) {

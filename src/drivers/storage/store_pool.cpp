@@ -16,6 +16,7 @@
 #include "drivers/storage/pool_place.h"
 #include "drivers/storage/rbd.h"
 #include "drivers/storage/store_backend.h"
+#include "drivers/storage/store_source.h"
 #include "drivers/storage/zfs.h"
 
 namespace ctl::drivers::storage {
@@ -136,14 +137,15 @@ Status open_store(const std::string& state_dir, const model::Pool& pool, const s
 Result<model::Pool> observe_store(const std::string& state_dir, const std::string& name) {
     CTL_ASSIGN(const StoreRecord record, read_record(state_dir, name));
     CTL_ASSIGN(const auto store, make_store(record, host_commands()));
-    CTL_ASSIGN(const StoreView view, store->look());
+    // One that is sick keeps nobody from seeing the others.
+    const auto view = store->look();
     model::Pool pool;
     pool.driver = record.driver;
     pool.source = record.source;
-    pool.size = view.size;
+    pool.size = view ? view->size : size_of_file(record.source);
     pool.options = record.options;
     if (record.wiped) pool.options->emplace(wipe_option, "true");
-    pool.mounted = view.ready;
+    pool.mounted = view && view->ready;
     return pool;
 }
 

@@ -31,7 +31,7 @@ inline constexpr std::string_view store_record_name = ".ctl-store";
 /// when the source holds something that is not the pool's.
 [[nodiscard]] Status open_store(const std::string& state_dir, const model::Pool& pool, const std::string& name);
 
-/// The pool as its record and the tools tell.
+/// The pool as its record and the tools tell; not mounted where the tools fail, who then tell why in open_store().
 [[nodiscard]] Result<model::Pool> observe_store(const std::string& state_dir, const std::string& name);
 /// True when all of it was made.
 [[nodiscard]] bool is_store_ready(const std::string& state_dir, const std::string& name);

@@ -275,7 +275,9 @@ Status observe_volumes(const std::string& state_dir, const std::string& pool, mo
     const auto backend = backend_of(state_dir, pool);
     PoolView view{backend ? *backend : nullptr, std::nullopt};
     if (view.backend != nullptr) {
-        CTL_ASSIGN(view.limits, view.backend->limits());
+        // Sizes are unknown where the tools fail, and asking for each would fail as well.
+        auto limits = view.backend->limits();
+        view.limits = limits ? std::move(*limits) : TreeLimits();
     }
     for (const bool custom : {false, true}) CTL_TRY(observe_section({state_dir, pool, "", custom}, view, state));
     return observe_trash(state_dir, pool, state);

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <stdlib.h>
 
 #include <atomic>
 #include <filesystem>
@@ -27,6 +28,20 @@ Volume seen_volume(StorageWorld& world, const std::string& id) {
     REQUIRE(entry.has_value());
     return std::get<Volume>(entry->object);
 }
+
+/// Programs in a directory come before all others.
+class ChangedPath {
+public:
+    explicit ChangedPath(const std::string& first) : before_(::getenv("PATH")) {
+        ::setenv("PATH", (first + ":" + before_).c_str(), 1);
+    }
+    ChangedPath(const ChangedPath&) = delete;
+    ChangedPath& operator=(const ChangedPath&) = delete;
+    ~ChangedPath() { ::setenv("PATH", before_.c_str(), 1); }
+
+private:
+    std::string before_;
+};
 
 /// A file system without idmapped mounts or overlay uppers is hard to come by; a directory on overlay has neither.
 std::string make_overlay_dir(StorageWorld& world) {
@@ -400,4 +415,50 @@ TEST_CASE("a hundred clones, made as one batch, are all ready and all go again")
         if (const auto* volume = std::get_if<Volume>(&entry.object)) CHECK(volume->mounted == true);
     CHECK(batch(Verb::remove) == 100);
     CHECK(mounts_below(world.dir()) == 0);
+}
+
+TEST_CASE("a pool whose tools fail is not ready, and keeps nobody from seeing the others") {
+    CTL_SKIP_IF(!why_not().empty(), why_not());
+    StorageWorld world;
+    world.make_pool_and_busybox();
+    world.must(Verb::create, "volume/default/web", volume_of("busybox", shifted));
+    const std::string place = world.state() + "/pools/sick";
+    world.must(Verb::create, "pool/sick", pool_of("dir", place));
+    sh("sed -i 3s/dir/ceph/ " + place + "/.ctl-pool && mkdir " + place + "/containers/db && cp " + world.volume_path("web") +
+       "/volume.json " + place + "/containers/db");
+    REQUIRE(write_file_atomically(place + "/.ctl-store", "pool=sick\ndriver=ceph\nsource=sick\nready=yes\n").has_value());
+    const std::string bin = world.dir() + "/bin";
+    sh("mkdir " + bin + " && printf '#!/bin/sh\necho asked >> " + bin + "/asked; echo no monitor answers >&2; exit 1\n' > " +
+       bin + "/ceph && chmod +x " + bin + "/ceph && cp " + bin + "/ceph " + bin + "/rbd");
+    const ChangedPath path(bin);
+
+    const auto sick = [&] {
+        const auto all = world.observe_all();
+        CHECK(all.at({model::ObjectKind::volume, "default/web"}).mark == Mark::complete);
+        CHECK_FALSE(std::get<Volume>(all.at({model::ObjectKind::volume, "sick/db"}).object).size.has_value());
+        return all.at({model::ObjectKind::pool, "sick"});
+    };
+    const Pool wanted = pool_of("ceph", "sick");
+    const auto seen = sick();
+    CHECK(seen.mark == Mark::complete);
+    CHECK(seen.owner.stack == "lab");
+    CHECK(std::get<Pool>(seen.object).source == "sick");
+    CHECK(std::get<Pool>(seen.object).mounted == false);
+    const Status outcome = world.apply(Verb::update, "pool/sick", wanted);
+    REQUIRE_FALSE(outcome.has_value());
+    CHECK(outcome.error().str().find("no monitor answers") != std::string::npos);
+
+    // Who asks for something else doesn't wait for its tools.
+    fs::remove(bin + "/asked");
+    CHECK(world.observe("pool/default").has_value());
+    CHECK(seen_volume(world, "volume/default/web").mounted == true);
+    CHECK_FALSE(fs::exists(bin + "/asked"));
+
+    sh("echo nonsense > " + place + "/.ctl-store");
+    const auto damaged = sick();
+    CHECK(damaged.owner.stack == "lab");
+    CHECK(std::get<Pool>(damaged.object).mounted == false);
+    const auto faults = world.preflight("pool/sick", wanted);
+    REQUIRE(faults.size() == 1);
+    CHECK(faults.front().str().find("damaged") != std::string::npos);
 }
