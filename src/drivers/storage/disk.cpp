@@ -17,15 +17,16 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
-#include "base/process.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "drivers/api/mark.h"
 #include "drivers/api/store.h"
 #include "drivers/storage/btrfs.h"
+#include "drivers/storage/commands.h"
 #include "drivers/storage/disk_record.h"
 #include "drivers/storage/mounts.h"
 #include "drivers/storage/pool_place.h"
+#include "drivers/storage/store_source.h"
 
 namespace ctl::drivers::storage {
 
@@ -40,20 +41,11 @@ constexpr std::int64_t least_size = 128 * mebibyte;
 /// A file system ends with a whole sector, of this size at most.
 constexpr std::int64_t largest_sector = std::int64_t{64} << 10;
 constexpr std::string_view default_mount_options = "user_subvol_rm_allowed";
-constexpr std::chrono::seconds tool_deadline{120};
 /// Where btrfs keeps its superblock and the copies of it, and where in one the file system's UUID and the magic are.
 constexpr std::array<off_t, 3> superblocks{off_t{64} << 10, off_t{64} << 20, off_t{256} << 30};
 constexpr std::size_t uuid_offset = 32;
 constexpr std::size_t magic_offset = 64;
 constexpr std::string_view btrfs_magic = "_BHRfS_M";
-
-enum class SourceKind { missing, file, device, other };
-
-SourceKind kind_of_source(const std::string& source) {
-    struct stat info {};
-    if (::stat(source.c_str(), &info) != 0) return SourceKind::missing;
-    return S_ISREG(info.st_mode) ? SourceKind::file : S_ISBLK(info.st_mode) ? SourceKind::device : SourceKind::other;
-}
 
 /// The UUID of the btrfs on a file or device; empty for none.
 std::string uuid_on(const std::string& source) {
@@ -75,22 +67,14 @@ Result<std::string> new_uuid() {
     return std::string(trimmed(text));
 }
 
-/// Runs a tool; its own words are in the error.
-Status run_tool(const std::vector<std::string>& argv) {
-    CTL_ASSIGN(const ProcessResult result, run_process(argv, tool_deadline));
-    if (result.exit_code == 0) return ok();
-    const std::string said(trimmed(result.err.empty() ? result.out : result.err));
-    const bool is_full = said.find("No space left") != std::string::npos;
-    return Error(is_full ? ErrorCode::no_space : ErrorCode::io,
-                 fmt::format("{}: {}", argv.front(), ctl::escaped(said.substr(said.rfind('\n') + 1))));
-}
+Status run(const std::vector<std::string>& argv) { return run_tool(host_commands(), argv); }
 
 Status make_file_system(const std::string& source, const std::string& name, const DiskRecord& record) {
     std::vector<std::string> argv{"mkfs.btrfs", "--quiet", "--uuid", record.uuid, "--label", name};
     if (record.wiped) argv.emplace_back("--force");
     argv.emplace_back("--");
     argv.push_back(source);
-    return run_tool(argv);
+    return run(argv);
 }
 
 /// The loop file appears with its file system in it.
@@ -174,15 +158,9 @@ Status mount_disk(const std::string& place, const DiskRecord& record) {
     const bool needs_loop = kind == SourceKind::file && loop.empty();
     const std::string options = record.mount_options + (needs_loop ? ",loop" : "");
     const std::string& device = loop.empty() ? record.source : loop;
-    CTL_TRY(run_tool({"mount", "-t", record.driver, "-o", options, "--", device, place}));
+    CTL_TRY(run({"mount", "-t", record.driver, "-o", options, "--", device, place}));
     if (::chmod(place.c_str(), 0711) != 0) return system_error(errno, fmt::format("chmod {}", ctl::quoted(place)));
     return ok();
-}
-
-std::optional<std::int64_t> size_of_file(const std::string& source) {
-    struct stat info {};
-    if (::stat(source.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
-    return info.st_size;
 }
 
 /// What a pool on a loop file has: less than the file where a growth was cut short.
@@ -337,7 +315,7 @@ Status open_disk(const std::string& state_dir, const model::Entry& wanted, const
     const bool has_changed = record.mount_options != options;
     record.mount_options = options;
     if (!is_open(place)) CTL_TRY(mount_disk(place, record));
-    else if (has_changed) CTL_TRY(run_tool({"mount", "-o", "remount," + options, "--", place}));
+    else if (has_changed) CTL_TRY(run({"mount", "-o", "remount," + options, "--", place}));
     if (has_changed) CTL_TRY(write_disk_record(state_dir, name, record));
     return pool.size ? grow_disk(place, record, *pool.size) : ok();
 }

@@ -36,7 +36,7 @@ struct StoreRecord {
 struct StoreView {
     bool ready = false;                ///< there, and usable at once
     std::optional<std::int64_t> size;  ///< bytes of its file
-    TreeLimits trees;                  ///< those that carry the pool's mark
+    TreeLimits trees;                  ///< those with the pool's mark; of ceph, which tells it one by one, all there are
 };
 
 class TreeStore {
