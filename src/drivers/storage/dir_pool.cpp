@@ -197,12 +197,13 @@ Status settle_directory(const std::string& directory, const std::string& name, c
     return make_directories(directory + "/containers");
 }
 
-/// A pool of ours whose trees are in a store.
-model::Entry observe_store_pool(const std::string& state_dir, const std::string& name, const PoolMark& mark) {
+/// A pool of ours whose trees are in a store; nothing where an interrupted run had not begun with the store.
+std::optional<model::Entry> observe_store_pool(const std::string& state_dir, const std::string& name, const PoolMark& mark) {
     model::Entry entry;
     auto pool = observe_store(state_dir, name);
+    if (!pool && pool.error().code() == ErrorCode::not_found) return std::nullopt;
     if (!pool) {
-        // An interrupted run had not begun with the store; or its record is damaged, which any change there tells.
+        // Its record is damaged, which any change there tells.
         pool = model::Pool{};
         pool->driver = mark.driver;
         pool->mounted = false;
@@ -265,7 +266,7 @@ Result<model::HostState> observe_pools(const std::string& state_dir, const std::
         const std::string source = source_at(place_of(state_dir, name));
         if (source.empty()) continue;
         if (const auto mark = read_pool_mark(source); mark && is_store_driver(mark->driver)) {
-            state.emplace(pool_id(name), observe_store_pool(state_dir, name, *mark));
+            if (auto entry = observe_store_pool(state_dir, name, *mark)) state.emplace(pool_id(name), *std::move(entry));
             continue;
         }
         model::Entry entry;

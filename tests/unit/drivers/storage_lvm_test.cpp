@@ -158,6 +158,25 @@ TEST_CASE("a volume group in a file is made, seen, grown, and removed without a 
     remove_all(world, {});
 }
 
+TEST_CASE("a pool whose store an interrupted run had not begun with is made, or removed, as if it had never been") {
+    CTL_SKIP_IF(!why_not().empty(), why_not());
+    LvmWorld world;
+    const std::string place = world.state() + "/pools/default";
+    const auto begin = [&] {
+        world.must(Verb::create, "pool/default", pool_of("dir", place));
+        sh(fmt::format("sed -i 3s/dir/lvm/ {0}/.ctl-pool && rmdir {0}/containers", place));
+        // As something with other fields than those wanted it could not be completed.
+        CHECK_FALSE(world.observe("pool/default").has_value());
+    };
+    begin();
+    world.must(Verb::remove, "pool/default", Pool{});
+    CHECK_FALSE(fs::exists(place));
+    begin();
+    world.must(Verb::create, "pool/default", lvm_pool(world));
+    CHECK(world.observe("pool/default")->mark == Mark::complete);
+    remove_all(world, {});
+}
+
 TEST_CASE("a half-written record keeps no pool from being made, nor its directory from going") {
     CTL_SKIP_IF(!why_not().empty(), why_not());
     LvmWorld world;
