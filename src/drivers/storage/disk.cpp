@@ -129,15 +129,24 @@ bool is_open(const std::string& place) {
     return parent && is_mounted(parent.get(), path.filename().native(), false);
 }
 
+bool is_loop_of(const std::string& device, const struct stat& file) {
+    const Fd loop(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
+    loop_info64 info{};
+    return loop && ::ioctl(loop.get(), LOOP_GET_STATUS64, &info) == 0 && info.lo_device == file.st_dev &&
+           info.lo_inode == file.st_ino;
+}
+
 /// The loop device that the file is on already; empty for none. While a container still has the pool's file system, another
-/// device for the same file would show what was on it long ago.
+/// device for the same file would show what was on it long ago. The path alone doesn't tell: it may be one in another root
+/// directory.
 std::string loop_device_of(const std::string& file) {
+    struct stat info {};
+    if (::stat(file.c_str(), &info) != 0) return {};
     std::error_code failed;
-    const std::string canonical = fs::canonical(file, failed).native();
     for (fs::directory_iterator block("/sys/block", failed); !failed && block != fs::directory_iterator();
          block.increment(failed)) {
-        const auto backing = read_file(block->path() / "loop/backing_file", 65536);
-        if (backing && trimmed(*backing) == canonical) return "/dev/" + block->path().filename().native();
+        const std::string device = "/dev/" + block->path().filename().native();
+        if (fs::exists(block->path() / "loop/backing_file", failed) && is_loop_of(device, info)) return device;
     }
     return {};
 }

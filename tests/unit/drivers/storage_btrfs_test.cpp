@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "drivers/api/store.h"
 #include "storage_world.h"
 #include "support/own_namespaces.h"
@@ -99,6 +100,20 @@ TEST_CASE("a pool on a loop file is made, seen, mounted again after a reboot, gr
     CHECK_FALSE(fs::exists(world.state() + "/disks"));
     CHECK_FALSE(fs::exists(world.state() + "/pools/default"));
     CHECK(loops_of(world) == "0");
+}
+
+TEST_CASE("a loop device of another host's file at the same path is not taken for the pool's") {
+    CTL_SKIP_IF(!why_not().empty(), why_not());
+    StorageWorld world;
+    const std::string disks = world.state() + "/disks";
+    const std::string theirs(trimmed(
+        sh(fmt::format("mkdir -p {0} && truncate -s 256M {1} && losetup --find --show {1}", disks, image_file(world)))));
+    sh("mount -t tmpfs none " + disks);
+    world.must(Verb::create, "pool/default", btrfs_pool(image_file(world), 256));
+    CHECK(trimmed(sh("findmnt -n -o SOURCE " + world.state() + "/pools/default")) != theirs);
+    CHECK(trimmed(sh("losetup -n -O BACK-INO " + theirs)) != trimmed(sh("stat -c %i " + image_file(world))));
+    world.must(Verb::remove, "pool/default", Pool{});
+    sh(fmt::format("umount {} && losetup --detach {}", disks, theirs));
 }
 
 TEST_CASE("mount options change while the pool is mounted") {
